@@ -1,0 +1,50 @@
+"""What every command shares: its arguments' meaning, JSON on stdout, everything meant for eyes through rich.
+
+Stdout carries the answer; progress and notes go to stderr, so `--json` output can be piped as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK",
+        help="A reference name, a YAML file, a run folder, or compact text.",
+        show_default=False,
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="A phone from `nas devices`, or a table file.")
+]
+SpaceOption = Annotated[
+    str, typer.Option("--space", metavar="SPACE", help="A space from `nas spaces`, or a YAML file of your own.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout, the only thing a `--json` command prints there."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def output_console() -> Console:
+    """Return the console for a command's answer (stdout)."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def note_console() -> Console:
+    """Return the console for progress and notes (stderr)."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)

@@ -1,0 +1,104 @@
+"""The `nas` command: every subcommand by name, none of them imported until it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import nas
+from nas.cli._errors import reported_errors
+from nas.cli._registry import COMMANDS, GROUPS, CommandEntry
+
+HELP = """Find the neural network that fits your phone.
+
+[bold]Start here[/bold], no data set and no phone needed:
+
+  nas search --budget 60ms --device pixel
+
+[bold]Then[/bold]
+
+  nas show runs/NAME                       the layers of what was found\n
+  nas latency runs/NAME mobilenet_v3_large --device pixel     side by side\n
+  nas netadapt runs/NAME --target 51ms --device pixel --data cifar10:PATH\n
+
+NETWORK is a reference name (mobilenet_v3_large, mobilenet_v2_0.75@160), a YAML file, a run folder, or the compact
+text that `nas show` prints. Every command takes --json.
+"""
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists commands from the registry and imports a command's module when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        for entry in COMMANDS:
+            if (entry.group, entry.name) == (self._group, name):
+                return name, _built(entry), rest
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        with reported_errors():
+            return super().invoke(ctx)
+
+    @property
+    def _group(self) -> str:
+        return self.name if self.name in GROUPS else ""
+
+
+def _built(entry: CommandEntry) -> Any:
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    single.command(entry.name)(entry.load())
+    return typer.main.get_command(single)
+
+
+def _listed(entry: CommandEntry) -> Any:
+    """Return a function that stands for the command in a help page."""
+
+    def stand_in() -> None:
+        raise AssertionError(f"{entry.name} is loaded by LazyGroup before it runs")
+
+    return stand_in
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nas {nas.__version__}")
+        raise typer.Exit()
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before the subcommand."""
+
+
+def _assemble() -> typer.Typer:
+    settings: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich", "cls": LazyGroup}
+    root = typer.Typer(name="nas", help=HELP, pretty_exceptions_enable=False, **settings)
+    root.callback(help=HELP)(_root)
+    groups = {"": root}
+    for name, (panel, summary) in GROUPS.items():
+        groups[name] = typer.Typer(name=name, help=summary, **settings)
+        root.add_typer(groups[name], name=name, rich_help_panel=panel)
+    for entry in COMMANDS:
+        if entry.exists():
+            register = groups[entry.group].command(entry.name, help=entry.summary, rich_help_panel=entry.panel)
+            register(_listed(entry))
+    return root
+
+
+app = _assemble()
+"""The typer application; the console script calls it."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
