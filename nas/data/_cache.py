@@ -1,0 +1,120 @@
+"""Images decoded once into one uint8 array, kept on disk and mapped into memory by later runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from nas.data._items import Items
+from searchspace.errors import UserError
+from searchspace.files import replacing
+
+# Smaller sets decode faster than a file is found again.
+KEEP_FROM_IMAGES = 2000
+# Part of every cache key: raise it when decoding changes.
+DECODING_VERSION = 1
+
+Progress = Callable[[int, int], None]
+
+
+def cache_folder() -> Path:
+    """Return the folder of decoded images: NAS_CACHE, or mobile-nas below the user's cache folder."""
+    if configured := os.environ.get("NAS_CACHE"):
+        return Path(configured)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobile-nas"
+
+
+def decode_items(
+    items: Items, indices: NDArray[np.int64], size: int, progress: Progress | None = None
+) -> Tensor:
+    """Return the images as uint8 (images, 3, size, size), decoded now or read from the cache.
+
+    `progress(done, total)` is called while decoding. Raises UserError naming a file that is no readable image.
+    """
+    shape = (len(indices), 3, size, size)
+    if len(indices) < KEEP_FROM_IMAGES:
+        images = np.empty(shape, np.uint8)
+        _decode_into(images, items, indices, size, progress)
+        return torch.from_numpy(images)
+    path = cache_folder() / f"{_key(items, indices, size)}.npy"
+    if not path.exists():
+        try:
+            with replacing(path) as temporary:
+                images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _decode_into(images, items, indices, size, progress)
+                images.flush()
+        except OSError as error:
+            raise UserError(
+                f"cannot keep decoded images in {path.parent}: {error.strerror}; free "
+                f"{np.prod(shape) / 2**20:.0f} MiB there or set NAS_CACHE to another folder"
+            ) from error
+    # Mode "c": torch wants writable memory, and a stray write must never reach the file.
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
+
+
+def open_rgb(items: Items, index: int, shortest_side: int) -> Image.Image:
+    """Open one image as RGB, decoding a JPEG at a reduced scale where `shortest_side` pixels stay covered."""
+    try:
+        image = items.open_image(index)
+        if isinstance(image, Image.Image) and image.format == "JPEG":
+            image.draft("RGB", (shortest_side, shortest_side))
+        return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{items.origin}: '{items.names[index]}' is not a readable image ({error}); replace or remove it"
+        ) from error
+
+
+def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
+    """Scale the shorter side to `size` pixels and cut the centre square."""
+    width, height = image.size
+    if (width, height) == (size, size):
+        return image
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an RGB image as uint8 (3, height, width)."""
+    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def _decode_into(
+    images: NDArray[np.uint8],
+    items: Items,
+    indices: NDArray[np.int64],
+    size: int,
+    progress: Progress | None,
+) -> None:
+    def decode(place: int) -> None:
+        images[place] = pixels_of(resize_and_crop(open_rgb(items, int(indices[place]), size), size))
+
+    # Threads suffice: Pillow releases the interpreter lock while it decodes and scales.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for done, _ in enumerate(_in_order(pool, decode, len(indices)), start=1):
+            if progress is not None:
+                progress(done, len(indices))
+
+
+def _in_order(pool: ThreadPoolExecutor, decode: Callable[[int], None], count: int) -> Iterator[None]:
+    try:
+        yield from pool.map(decode, range(count))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _key(items: Items, indices: NDArray[np.int64], size: int) -> str:
+    digest = hashlib.sha256(f"{DECODING_VERSION} {size} {items.fingerprint}".encode())
+    digest.update(np.ascontiguousarray(indices).tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,75 @@
+"""Image data sets through Hugging Face's `datasets` library, from a local folder or by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nas.data._items import Items
+from searchspace.errors import UserError
+
+PART_ALIASES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+
+
+def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items]]:
+    """Return the class names and the parts train, validation and test (those there are) of a data set.
+
+    Raises UserError when the library is missing, the data set cannot be loaded, or it has no image column, no
+    class label column or no train part.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise UserError("data sets 'datasets:…' need the extra `datasets`: pip install 'mobile-nas[datasets]'") from None
+    loaded = _load(datasets, location)
+    parts = {PART_ALIASES[name]: part for name, part in loaded.items() if name in PART_ALIASES}
+    if "train" not in parts:
+        raise UserError(f"datasets:{location} has no part named train (it has {', '.join(loaded) or 'none'})")
+    features = parts["train"].features
+    image_column = _column(features, datasets.Image, location, "image")
+    label_column = _column(features, datasets.ClassLabel, location, "class label")
+    classes = tuple(features[label_column].names)
+    if len(classes) < 2:
+        raise UserError(f"datasets:{location} has {len(classes)} class; at least two are needed")
+    items = {name: _items(part, name, image_column, label_column, location) for name, part in parts.items()}
+    # Public competitions publish their test part without labels (-1); such a part measures nothing.
+    return classes, {name: part for name, part in items.items() if len(part) and part.labels.min() >= 0}
+
+
+def _load(datasets: Any, location: str) -> dict[str, Any]:
+    folder = Path(location).expanduser()
+    saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
+    try:
+        loaded = datasets.load_from_disk(str(folder)) if saved else datasets.load_dataset(location)
+    except Exception as error:  # the library raises its readers' own errors of many types
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"datasets:{location} cannot be loaded: {reason}. Expected a local folder (saved by `datasets` or of "
+            "images) or a name on the hub with network access"
+        ) from error
+    return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
+
+
+def _column(features: Any, kind: type, location: str, what: str) -> str:
+    names = [name for name, feature in features.items() if isinstance(feature, kind)]
+    if len(names) != 1:
+        found = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
+        raise UserError(f"datasets:{location} needs exactly one {what} column, found {len(names)} in: {found}")
+    return names[0]
+
+
+def _items(part: Any, name: str, image_column: str, label_column: str, location: str) -> Items:
+    def open_image(index: int) -> Image.Image:
+        image: Image.Image = part[index][image_column]
+        return image
+
+    return Items(
+        names=tuple(f"{index}" for index in range(len(part))),
+        labels=np.asarray(part[label_column], dtype=np.int64),
+        open_image=open_image,
+        origin=f"datasets:{location} {name}",
+        fingerprint=f"{part._fingerprint} {name}",
+    )

@@ -1,0 +1,106 @@
+"""Loading a data set: `load_data(spec, image_size, seed)` gives train and search splits; the test split is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nas.data import _splits
+from nas.data._cache import Progress, decode_items
+from nas.data._items import Items
+from nas.data._sources import Source, open_source
+from nas.data.augment import CENTRE_MARGIN, Augmentation
+from nas.data.batches import MemorySplit, Split
+from searchspace.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A loaded data set: its classes, the statistics it is normalised with, and the splits a search may see.
+
+    The test split is deliberately no field: only `test_split()` opens it.
+    """
+
+    spec: str
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Split
+    search: Split
+    _open_test: Callable[[], Split]
+
+    def test_split(self) -> Split:
+        """Open the test split, for the one final evaluation of a finished network."""
+        return self._open_test()
+
+
+def load_data(
+    spec: str,
+    image_size: int | None = None,
+    seed: int = 0,
+    subset: int | None = None,
+    *,
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    progress: Progress | None = None,
+) -> Data:
+    """Load the data set a specification names, ready for networks of `image_size` pixels.
+
+    `image_size` defaults to the images' own side (224 where sizes differ). `seed` draws the search split from the
+    training images; the test images are the same for every seed. `subset` keeps that many training and at most
+    that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own. Raises
+    UserError naming what is wrong with the specification, a folder or an image.
+    """
+    source = open_source(spec)
+    size = image_size or source.native_size or 224
+    if size < 1:
+        raise UserError(f"the image size {size} must be a positive number of pixels")
+    mean, std = statistics or source.statistics
+    stored = source.native_size or int(np.ceil(size * CENTRE_MARGIN))
+    augmentation = Augmentation(
+        image_size=size, stored_size=stored, shift=source.shift, flip=source.flip, mean=mean, std=std
+    )
+    train, search, open_test = _draw_splits(source, seed, subset, augmentation, progress)
+    return Data(
+        spec=spec,
+        classes=source.classes,
+        image_size=size,
+        mean=mean,
+        std=std,
+        train=train,
+        search=search,
+        _open_test=open_test,
+    )
+
+
+def _draw_splits(
+    source: Source, seed: int, subset: int | None, augmentation: Augmentation, progress: Progress | None
+) -> tuple[Split, Split, Callable[[], Split]]:
+    pool, carved = _splits.pool_and_test(source)
+    pool = _splits.take_subset(source.train, pool, subset)
+    tested = source.test if source.test is not None else source.train
+    test = _splits.take_subset(tested, np.arange(len(tested)) if carved is None else carved, subset)
+    if source.search is None:
+        train, search = _splits.train_and_search(source.train, pool, seed)
+        opened = _open_splits(source.train, augmentation, progress, pool, train, search)
+    else:
+        rows = _splits.take_subset(source.search, np.arange(len(source.search)), subset)
+        opened = _open_splits(source.train, augmentation, progress, pool, pool) + _open_splits(
+            source.search, augmentation, progress, rows, rows
+        )
+    return opened[0], opened[1], lambda: _open_splits(tested, augmentation, progress, test, test)[0]
+
+
+def _open_splits(
+    items: Items, augmentation: Augmentation, progress: Progress | None, stored: _splits.Indices, *parts: _splits.Indices
+) -> list[Split]:
+    """Decode the `stored` items once and return a split for each part of them."""
+    images = decode_items(items, stored, augmentation.stored_size, progress)
+    labels = torch.from_numpy(items.labels[stored])
+    return [
+        MemorySplit(images, labels, torch.from_numpy(np.searchsorted(stored, part)), augmentation)
+        for part in parts
+    ]
