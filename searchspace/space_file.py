@@ -1,0 +1,186 @@
+"""Search-space files: YAML in, checked stages out.
+
+    format: space/1
+    name: small
+    about: two stages of inverted residuals or sandglasses
+    resolution: [192, 224]                  # a list is a choice, a scalar is fixed; so everywhere below
+    stem: stem_k3_s2_c16_hs                 # tokens of the compact text
+    head: head_c960_h1280_hs
+    per_layer: [kernel, ratio]              # chosen layer by layer; every other list once a stage
+    stages:
+      - {name: first, blocks: [ir_k3_s1_h16_c16_re]}
+      - {name: stage1, block: inverted, width: 24, stride: 2, depth: [2, 3], kernel: [3, 5], ratio: [3, 6]}
+      - name: stage2
+        stride: 2
+        depth: [1, 2]
+        multiplier: [0.75, 1]               # scales width, rounded to 8
+        options:                            # the stage chooses one, by name; `block` names the kind if it differs
+          inverted: {width: 40, ratio: [3, 6]}
+          sandglass: {width: 192, ratio: [3, 6], first: {kernel: 3}}     # `first` overrides fields in layer 0
+
+The fields of each kind of layer are those of `searchspace.layers.KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from searchspace.architecture import Block, Head, Stem
+from searchspace.errors import UserError
+from searchspace.layers import KINDS
+from searchspace.text import parse_block, parse_head, parse_stem
+from searchspace.yaml_io import load_mapping
+
+FORMAT = "space/1"
+MAX_DEPTH = 32
+_FILE_KEYS = {"format", "name", "about", "resolution", "classes", "stem", "head", "per_layer", "stages"}
+_STAGE_KEYS = {"name", "blocks", "block", "options", "stride", "depth", "first"}
+_WIDTH_FIELDS = {"width", "multiplier"}
+
+Fields = dict[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One kind of layer a stage can be made of: values of every field, and those that layer 0 has instead."""
+
+    name: str
+    kind: str
+    fields: Fields
+    first: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Consecutive layers of one width; the first takes the stride. `fixed` blocks exclude every choice."""
+
+    name: str
+    stride: int = 1
+    depths: tuple[int, ...] = (1,)
+    options: tuple[Option, ...] = ()
+    fixed: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSpec:
+    """What a space file says, checked."""
+
+    name: str
+    about: str
+    resolutions: tuple[int, ...]
+    classes: int
+    stem: Stem
+    head: Head
+    per_layer: frozenset[str]
+    stages: tuple[Stage, ...]
+
+
+def _values(value: Any, place: str) -> tuple[Any, ...]:
+    """A scalar is one value, a list several distinct ones."""
+    values = tuple(value) if isinstance(value, list) else (value,)
+    if not values or len(set(map(str, values))) != len(values):
+        raise UserError(f"{place}: {value!r} should list distinct values")
+    if any(isinstance(entry, dict | list) or entry is None for entry in values):
+        raise UserError(f"{place}: {value!r} should hold plain values")
+    return values
+
+
+def _whole_numbers(value: Any, place: str, highest: int) -> tuple[int, ...]:
+    values = _values(value, place)
+    for entry in values:
+        if not isinstance(entry, int) or isinstance(entry, bool) or not 1 <= entry <= highest:
+            raise UserError(f"{place}: {entry!r} is not a whole number from 1 to {highest}")
+    return values
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise UserError(f"{place}: expected a mapping of names to values, got {str(value)[:60]!r}")
+    return value
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{place}: expected a text, got {str(value)[:60]!r}")
+    return value
+
+
+def _option(name: str, raw: Mapping[str, Any], common: Mapping[str, Any], place: str) -> Option:
+    """Merge the stage's fields with the option's own; every field must be one that the kind knows."""
+    kind = raw.get("block", name)
+    if kind not in KINDS:
+        raise UserError(f"{place}: unknown block {kind!r}, expected one of {', '.join(KINDS)}")
+    known = dict(KINDS[kind].fields)
+    own = {key: value for key, value in raw.items() if key not in ("block", "first")}
+    # A field of the stage applies to the options that know it; a field of the option must be known.
+    shared = {key: value for key, value in common.items() if key in known or key in _WIDTH_FIELDS}
+    unknown = own.keys() - known.keys() - _WIDTH_FIELDS
+    if unknown:
+        raise UserError(f"{place}: {kind} has no field {sorted(unknown)[0]!r}, it has {', '.join(sorted(known))}")
+    given = {"multiplier": 1} | known | shared | own
+    missing = [key for key in ("width", *known) if given.get(key) is None]
+    if missing:
+        raise UserError(f"{place}: {kind} needs {', '.join(missing)}")
+    first = _mapping(common.get("first", {}), place) | _mapping(raw.get("first", {}), place)
+    fields = {key: _values(value, f"{place}: {key}") for key, value in given.items()}
+    first_fields = {key: _values(value, f"{place}: first: {key}") for key, value in first.items() if key in known}
+    return Option(name=name, kind=kind, fields=fields, first=first_fields)
+
+
+def _stage(raw: Any, path: str | Path, number: int) -> Stage:
+    place = f"{path}: stage {number}"
+    stage = _mapping(raw, place)
+    name = _text(stage.get("name", f"stage{number}"), f"{place}: name")
+    place = f"{path}: {name}"
+    if "blocks" in stage:
+        tokens = stage["blocks"] if isinstance(stage["blocks"], list) else []
+        if not tokens or stage.keys() - {"name", "blocks"}:
+            raise UserError(f"{place}: a fixed stage has a name and a list of blocks, nothing else")
+        return Stage(name=name, fixed=tuple(parse_block(str(token), place) for token in tokens))
+    if ("block" in stage) == ("options" in stage):
+        raise UserError(f"{place}: expected either `block`, `options` or `blocks`")
+    options = _mapping(stage.get("options") or {stage.get("block"): {}}, f"{place}: options")
+    common = {key: value for key, value in stage.items() if key not in _STAGE_KEYS or key == "first"}
+    unknown = common.keys() - {"first"} - _WIDTH_FIELDS - {key for kind in KINDS.values() for key in kind.fields}
+    if unknown:
+        raise UserError(f"{place}: unknown field {sorted(unknown)[0]!r}")
+    strides = _whole_numbers(stage.get("stride", 1), f"{place}: stride", 2)
+    depths = _whole_numbers(stage.get("depth", 1), f"{place}: depth", MAX_DEPTH)
+    if len(strides) != 1 or depths != tuple(sorted(depths)):
+        raise UserError(f"{place}: the stride is one number and depths are listed in rising order")
+    return Stage(
+        name=name,
+        stride=strides[0],
+        depths=depths,
+        options=tuple(
+            _option(key, _mapping(value or {}, place), common, f"{place}: {key}") for key, value in options.items()
+        ),
+    )
+
+
+def load_spec(path: str | Path) -> SpaceSpec:
+    """Read a space file; raises UserError naming the file, the stage and what is wrong with it."""
+    content = load_mapping(path, "search space file")
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path}: format is {str(content.get('format'))[:60]!r}, this version reads {FORMAT!r}")
+    missing = [key for key in ("name", "stem", "head", "stages") if key not in content]
+    unknown = sorted(content.keys() - _FILE_KEYS)
+    if missing or unknown:
+        raise UserError(f"{path}: missing {', '.join(missing) or 'nothing'}, unknown {', '.join(unknown) or 'nothing'}")
+    stages = content["stages"]
+    if not isinstance(stages, list) or not stages:
+        raise UserError(f"{path}: stages should be a list of at least one stage")
+    classes = _whole_numbers(content.get("classes", 1000), f"{path}: classes", 1_000_000)
+    return SpaceSpec(
+        name=_text(content["name"], f"{path}: name"),
+        about=str(content.get("about", "")).strip(),
+        resolutions=_whole_numbers(content.get("resolution", 224), f"{path}: resolution", 4096),
+        classes=classes[0],
+        stem=parse_stem(str(content["stem"])),
+        head=parse_head(str(content["head"])),
+        per_layer=frozenset(map(str, content.get("per_layer", ()))) - _WIDTH_FIELDS,
+        stages=tuple(_stage(stage, path, number) for number, stage in enumerate(stages, start=1)),
+    )
