@@ -22,7 +22,7 @@ from searchspace.architecture import (
     Separable,
 )
 from searchspace.errors import UserError
-from searchspace.rounding import make_divisible
+from searchspace.widths import make_divisible
 
 Values = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
 from searchspace.errors import UserError
 from searchspace.layers import Place, build_layer
 from searchspace.ops import Op
-from searchspace.rounding import make_divisible
+from searchspace.widths import make_divisible
 from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
 
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
@@ -32,7 +32,7 @@ Reader = Callable[[int], int]  # choice index -> value index
 
 
 @dataclass(frozen=True, slots=True)
-class _Binding:
+class Binding:
     """Where a layer's field gets its value: from a choice, or (None) the only one there is."""
 
     field: str
@@ -82,7 +82,7 @@ class SearchSpace(ChoiceSet):
             self._at[path] = len(self._listed)
             self._listed.append(Choice(path, values, when))
 
-    def _walk(self, stage: Stage) -> tuple[tuple[tuple[_Binding, ...], ...], ...]:
+    def _walk(self, stage: Stage) -> tuple[tuple[tuple[Binding, ...], ...], ...]:
         """List a stage's choices; return the bindings of each layer under each option, [layer][option]."""
         self._list(f"{stage.name}/block", tuple(option.name for option in stage.options))
         self._list(f"{stage.name}/depth", stage.depths)
@@ -124,13 +124,13 @@ class SearchSpace(ChoiceSet):
             return ()
         return option.fields.get(name, ())
 
-    def _bind(self, stage: Stage, option: Option, layer: int) -> tuple[_Binding, ...]:
+    def _bind(self, stage: Stage, option: Option, layer: int) -> tuple[Binding, ...]:
         bindings = []
         for name, values in option.fields.items():
             own = self._field_values(option, name, layer)
             path = f"{stage.name}/layer{layer}/{name}" if own else f"{stage.name}/{name}"
             values = own or values
-            bindings.append(_Binding(name, values, self._at[path] if len(values) > 1 else None))
+            bindings.append(Binding(name, values, self._at[path] if len(values) > 1 else None))
         return tuple(bindings)
 
     # Reading a genotype
@@ -153,13 +153,13 @@ class SearchSpace(ChoiceSet):
         stage = self.spec.stages[number]
         if stage.fixed:
             return stage.fixed[-1].out
-        values = {b.field: b.read(genotype) for b in self._layers[number][0][self._option(stage, genotype)]}
-        return _width(values)
+        bindings = self._layers[number][0][self._option(stage, genotype)]
+        return width_of({b.field: b.read(genotype) for b in bindings if b.field in ("width", "multiplier")})
 
     def _layer_block(self, number: int, layer: int, genotype: Reader) -> Block | None:
         """The block of a layer, None where the layer is absent or skipped."""
         stage = self.spec.stages[number]
-        if layer >= self._depth(stage, genotype):
+        if layer >= stage.depths[0] and layer >= self._depth(stage, genotype):
             return None
         option = self._option(stage, genotype)
         out = self._out_channels(number, genotype)
@@ -169,7 +169,7 @@ class SearchSpace(ChoiceSet):
             stride=1 if layer else stage.stride,
         )
         bindings = self._layers[number][layer][option]
-        return _make(stage.options[option].kind, tuple((b.field, b.read(genotype)) for b in bindings), place)
+        return make_layer(stage.options[option].kind, tuple((b.field, b.read(genotype)) for b in bindings), place)
 
     def _stage_blocks(self, number: int, genotype: Reader) -> Iterator[Block]:
         stage = self.spec.stages[number]
@@ -265,6 +265,16 @@ class SearchSpace(ChoiceSet):
         for values in product(*(range(int(self.radices[i])) for i in slot.depends)):
             yield self.slot_ops(slot, values)
 
+    # What `searchspace.space_match` reads
+
+    def bindings(self, number: int, layer: int) -> tuple[tuple[Binding, ...], ...]:
+        """Where the fields of a layer get their values, one tuple for each option of the stage."""
+        return self._layers[number][layer]
+
+    def path_index(self, path: str) -> int | None:
+        """Index of the choice with this path; None where the space leaves no choice there."""
+        return self._at.get(path)
+
     # From an architecture back to its genotype
 
     def encode(self, architecture: Architecture) -> Genotypes:
@@ -309,13 +319,13 @@ class SearchSpace(ChoiceSet):
         return "\n".join(line for line in lines if line)
 
 
-def _width(values: Mapping[str, Any]) -> int:
+def width_of(values: Mapping[str, Any]) -> int:
     width: int = values["width"]
     return width if values["multiplier"] == 1 else make_divisible(width * values["multiplier"])
 
 
 @lru_cache(maxsize=1 << 16)
-def _make(kind: str, fields: tuple[tuple[str, Any], ...], place: Place) -> Block | None:
+def make_layer(kind: str, fields: tuple[tuple[str, Any], ...], place: Place) -> Block | None:
     return build_layer(kind, dict(fields), place)
 
 

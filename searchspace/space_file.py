@@ -119,7 +119,7 @@ def _option(name: str, raw: Mapping[str, Any], common: Mapping[str, Any], place:
     shared = {key: value for key, value in common.items() if key in known or key in _WIDTH_FIELDS}
     unknown = own.keys() - known.keys() - _WIDTH_FIELDS
     if unknown:
-        raise UserError(f"{place}: {kind} has no field {sorted(unknown)[0]!r}, it has {', '.join(sorted(known))}")
+        raise UserError(f"{place}: {kind} has no field {min(unknown)!r}, it has {', '.join(sorted(known))}")
     given = {"multiplier": 1} | known | shared | own
     missing = [key for key in ("width", *known) if given.get(key) is None]
     if missing:
@@ -146,7 +146,7 @@ def _stage(raw: Any, path: str | Path, number: int) -> Stage:
     common = {key: value for key, value in stage.items() if key not in _STAGE_KEYS or key == "first"}
     unknown = common.keys() - {"first"} - _WIDTH_FIELDS - {key for kind in KINDS.values() for key in kind.fields}
     if unknown:
-        raise UserError(f"{place}: unknown field {sorted(unknown)[0]!r}")
+        raise UserError(f"{place}: unknown field {min(unknown)!r}")
     strides = _whole_numbers(stage.get("stride", 1), f"{place}: stride", 2)
     depths = _whole_numbers(stage.get("depth", 1), f"{place}: depth", MAX_DEPTH)
     if len(strides) != 1 or depths != tuple(sorted(depths)):
