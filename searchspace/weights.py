@@ -1,0 +1,68 @@
+"""Files of trained weights: safetensors that carry the architecture they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.files import replacing
+from searchspace.modules import Network, empty_network
+from searchspace.text import parse
+
+FORMAT = "weights/1"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def save_weights(network: Network, path: str | Path, **notes: str) -> None:
+    """Write a network's weights, with its architecture and `notes` as text metadata, in one step."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    metadata = {"format": FORMAT, "architecture": str(network.architecture), **notes}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata)
+
+
+def read_weights(path: str | Path) -> tuple[Architecture, dict[str, Tensor], dict[str, str]]:
+    """Return a file's architecture, tensors by name, and notes.
+
+    Raises UserError for a file that is missing, cut short or not of this project.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no such weights file: {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            notes = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+    if notes.pop("format", None) != FORMAT or "architecture" not in notes:
+        raise UserError(f"{path} does not say which architecture it belongs to; expected a file saved by this project")
+    return parse(notes.pop("architecture")), state, notes
+
+
+def load_network(path: str | Path) -> Network:
+    """Return the network that a weights file holds; raises UserError as `read_weights` does."""
+    architecture, state, _ = read_weights(path)
+    network = empty_network(architecture)
+    load_state(network, state, path)
+    return network
+
+
+def load_state(network: Network, state: dict[str, Tensor], path: str | Path) -> None:
+    """Fill a network from tensors by name; raises UserError naming the first tensor that does not fit."""
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in state or state[name].shape != tensor.shape:
+            found = tuple(state[name].shape) if name in state else "nothing"
+            raise UserError(
+                f"{path} holds weights of another network: {name} should have shape {tuple(tensor.shape)}, "
+                f"the file has {found}"
+            )
+    unknown = sorted(set(state) - set(expected))
+    if unknown:
+        raise UserError(f"{path} holds weights of another network: it also has {unknown[0]}")
+    network.load_state_dict(state)
