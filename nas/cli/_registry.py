@@ -43,18 +43,67 @@ GROUPS = {
 }
 
 COMMANDS = (
-    CommandEntry("", "show", "nas.cli.show", "show", LOOK, "Layers, parameters and multiply-adds of a network."),
-    CommandEntry("", "latency", "nas.cli.latency", "latency", LOOK, "Predicted latency on a phone, by layer."),
-    CommandEntry("", "spaces", "nas.cli.spaces", "spaces", LOOK, "The search spaces and how many networks each holds."),
-    CommandEntry("", "devices", "nas.cli.devices", "devices", LOOK, "The phones with a table, and how far to trust each."),
-    CommandEntry("", "search", "nas.cli.search", "search", FIND, "Find the most accurate network within a latency budget."),
+    CommandEntry(
+        "", "show", "nas.cli.show", "show", LOOK, "Layers, parameters and multiply-adds of a network."
+    ),
+    CommandEntry(
+        "", "latency", "nas.cli.latency", "latency", LOOK, "Predicted latency on a phone, by layer."
+    ),
+    CommandEntry(
+        "", "spaces", "nas.cli.spaces", "spaces", LOOK, "The search spaces and how many networks each holds."
+    ),
+    CommandEntry(
+        "",
+        "devices",
+        "nas.cli.devices",
+        "devices",
+        LOOK,
+        "The phones with a table, and how far to trust each.",
+    ),
+    CommandEntry(
+        "",
+        "search",
+        "nas.cli.search",
+        "search",
+        FIND,
+        "Find the most accurate network within a latency budget.",
+    ),
     CommandEntry("", "train", "nas.cli.train", "train", FIND, "Train a network on your own images."),
-    CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND, "Slim a network, layer by layer, to a latency."),
+    CommandEntry(
+        "", "netadapt", "nas.cli.netadapt", "netadapt", FIND, "Slim a network, layer by layer, to a latency."
+    ),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST, "How well the supernet ranks networks."),
-    CommandEntry("lut", "measure", "nas.cli.lut_measure", "measure", TRUST, "Measure a table on this machine or a phone."),
-    CommandEntry("lut", "calibrate", "nas.cli.lut_calibrate", "calibrate", TRUST, "Infer a table from blocks and networks."),
-    CommandEntry("lut", "validate", "nas.cli.lut_validate", "validate", TRUST, "Compare predictions with measurements."),
-    CommandEntry("lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."),
-    CommandEntry("lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."),
-    CommandEntry("predictor", "validate", "nas.cli.predictor", "validate", TRUST, "Score the predictor on known accuracies."),
+    CommandEntry(
+        "lut",
+        "measure",
+        "nas.cli.lut_measure",
+        "measure",
+        TRUST,
+        "Measure a table on this machine or a phone.",
+    ),
+    CommandEntry(
+        "lut",
+        "calibrate",
+        "nas.cli.lut_calibrate",
+        "calibrate",
+        TRUST,
+        "Infer a table from blocks and networks.",
+    ),
+    CommandEntry(
+        "lut", "validate", "nas.cli.lut_validate", "validate", TRUST, "Compare predictions with measurements."
+    ),
+    CommandEntry(
+        "lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."
+    ),
+    CommandEntry(
+        "lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."
+    ),
+    CommandEntry(
+        "predictor",
+        "validate",
+        "nas.cli.predictor",
+        "validate",
+        TRUST,
+        "Score the predictor on known accuracies.",
+    ),
 )

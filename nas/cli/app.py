@@ -70,7 +70,8 @@ def _print_version(wanted: bool) -> None:
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Hold the options that stand before the subcommand."""
@@ -86,7 +87,9 @@ def _assemble() -> typer.Typer:
         root.add_typer(groups[name], name=name, rich_help_panel=panel)
     for entry in COMMANDS:
         if entry.exists():
-            register = groups[entry.group].command(entry.name, help=entry.summary, rich_help_panel=entry.panel)
+            register = groups[entry.group].command(
+                entry.name, help=entry.summary, rich_help_panel=entry.panel
+            )
             register(_listed(entry))
     return root
 

@@ -1,0 +1,145 @@
+"""`nas latency`: what networks are predicted to take on a phone, layer by layer and side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latency_lut import LatencyTable, Prediction, predict
+from nas.cli._common import (
+    DeviceOption,
+    JsonOption,
+    load_table,
+    network_title,
+    output_console,
+    print_json,
+)
+from nas.report.layers import layer_rows, short_block
+from searchspace.architecture import Architecture
+from searchspace.resolve import resolve_network
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NetworksArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NETWORK...",
+        help="One or more: a reference name, a YAML file, a run folder, or compact text.",
+        show_default=False,
+    ),
+]
+ExtrapolateOption = Annotated[
+    bool,
+    typer.Option(
+        "--extrapolate", help="Estimate operations outside the measured range, and flag the result."
+    ),
+]
+
+
+def latency(
+    networks: NetworksArgument, device: DeviceOption = "pixel", extrapolate: ExtrapolateOption = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Predicted latency on a phone, by layer.
+
+    With the 90 % interval: nine networks out of ten, measured on the phone, are expected inside it.
+
+    [bold]Examples[/bold]
+
+      nas latency mobilenet_v3_large --device pixel\n
+      nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel\n
+      nas latency runs/NAME --device pixel --json\n
+    """
+    table = load_table(device)
+    architectures = [resolve_network(network) for network in networks]
+    predictions = [predict(table, architecture, extrapolate) for architecture in architectures]
+    if json:
+        found = [_document(*item, device) for item in zip(networks, architectures, predictions, strict=True)]
+        print_json(found[0] if len(found) == 1 else {"device": device, "networks": found})
+        return
+    console = output_console()
+    if len(networks) == 1:
+        console.print(_by_layer(architectures[0], predictions[0]))
+    else:
+        titles = [network_title(network) for network in networks]
+        console.print(_side_by_side(titles, architectures, predictions))
+    console.print(_summary(table, predictions))
+
+
+def _document(
+    network: str, architecture: Architecture, prediction: Prediction, device: str
+) -> dict[str, Any]:
+    return {
+        "network": network,
+        "architecture": str(architecture),
+        "device": device,
+        "latency_ms": prediction.latency_ms,
+        "low_ms": prediction.low_ms,
+        "high_ms": prediction.high_ms,
+        "extrapolated": prediction.extrapolated,
+        "overhead_ms": prediction.overhead_ms,
+        "layers": [{"layer": layer.name, "latency_ms": layer.latency_ms} for layer in prediction.layers],
+    }
+
+
+def _by_layer(architecture: Architecture, prediction: Prediction) -> Table:
+    from rich.table import Table
+
+    table = Table(show_footer=True, box=None, padding=(0, 1, 0, 0), header_style="bold", footer_style="bold")
+    table.add_column("layer", "total", no_wrap=True)
+    table.add_column("block", no_wrap=True)
+    table.add_column("ms", f"{prediction.latency_ms:.2f}", justify="right", no_wrap=True)
+    table.add_column("share", "", no_wrap=True)
+    longest = max(layer.latency_ms for layer in prediction.layers)
+    for row, layer in zip(layer_rows(architecture), prediction.layers, strict=True):
+        bar = "█" * round(30 * layer.latency_ms / longest)
+        share = f"{bar} {100 * layer.latency_ms / prediction.latency_ms:.1f} %"
+        table.add_row(layer.name, short_block(row), f"{layer.latency_ms:.2f}", share)
+    if prediction.overhead_ms:
+        table.add_row("network", "start and end", f"{prediction.overhead_ms:.2f}", "")
+    return table
+
+
+def _side_by_side(
+    titles: list[str], architectures: list[Architecture], predictions: list[Prediction]
+) -> Table:
+    """One column a network: its layers in running order, then the figures to compare."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("ms")
+    for title in titles:
+        table.add_column(title, justify="right", overflow="fold")
+    layers = [prediction.layers for prediction in predictions]
+    for index in range(max(len(column) for column in layers) - 1):
+        name = "stem" if index == 0 else f"block{index}"
+        table.add_row(name, *(f"{c[index].latency_ms:.2f}" if index < len(c) - 1 else "" for c in layers))
+    table.add_row("head", *(f"{column[-1].latency_ms:.2f}" for column in layers))
+    table.add_section()
+    table.add_row("total", *(f"{p.latency_ms:.2f}" for p in predictions), style="bold")
+    table.add_row("90 % interval", *(f"{p.low_ms:.1f} to {p.high_ms:.1f}" for p in predictions))
+    first = predictions[0].latency_ms
+    table.add_row("against the first", *(f"{100 * (p.latency_ms / first - 1):+.1f} %" for p in predictions))
+    table.add_row("MAdds/M", *(f"{a.madds / 1e6:.1f}" for a in architectures))
+    table.add_row("params/M", *(f"{a.params / 1e6:.2f}" for a in architectures))
+    return table
+
+
+def _summary(table: LatencyTable, predictions: list[Prediction]) -> str:
+    made = table.provenance
+    lines = [""]
+    if len(predictions) == 1:
+        (prediction,) = predictions
+        lines.append(
+            f"[bold]{prediction.latency_ms:.1f} ms[/bold]  "
+            f"(90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms)"
+        )
+    lines.append(
+        f"[dim]{made.device}, {made.precision.value}, {made.threads} thread, {made.cores}, {made.runtime}; "
+        f"table {made.method.value}, see `nas devices`[/dim]"
+    )
+    if any(prediction.extrapolated for prediction in predictions):
+        lines.append("[yellow]Some operations lie outside the measured range: these are estimates.[/yellow]")
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""From an architecture to a TFLite file that has really run: convert, mark, compare with torch, time on this machine.
+
+A file says of itself whether its weights are trained, both in the model's description (shown by every viewer) and in
+a metadata entry `nas.weights`, so that an untrained export is never mistaken for a classifier.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nas
+from searchspace.errors import UserError
+from searchspace.files import write_atomic
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from searchspace.modules import Network
+
+METADATA_KEY = "nas.weights"
+TRAINED, UNTRAINED = "trained", "untrained"
+# XNNPACK sums in another order than torch; over a MobileNet's depth that stays below this share of the output's range.
+AGREEMENT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRecord:
+    """What is known of an exported file; `output_error` is the largest difference to torch over the output's range."""
+
+    file: str
+    weights: str
+    size_bytes: int
+    output_error: float
+    host_latency_ms: float
+    host_spread: float
+    host_runs: int
+    host_threads: int
+    host: str
+    runtime: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-ready values."""
+        return asdict(self)
+
+
+def export_network(
+    network: Network, path: str | Path, *, trained: bool, seed: int = 0, threads: int = 1
+) -> ExportRecord:
+    """Convert a network at its architecture's resolution to a TFLite file, run it and time it on this machine.
+
+    `trained` says what the file tells of its weights; `seed` draws the images for comparing with torch. Raises
+    UserError when the file's outputs differ from torch's, or a needed package is missing.
+    """
+    from latency_lut.measure.litert import benchmark, convert, runtime_version
+
+    path = Path(path)
+    size = network.architecture.resolution
+    state = TRAINED if trained else UNTRAINED
+    convert(network, (1, 3, size, size), path)
+    mark_weights(path, state)
+    error = output_error(network, path, size, seed)
+    if error > AGREEMENT:
+        path.unlink()
+        raise UserError(
+            f"the exported model's outputs differ from torch's by {error:.2%} of their range, expected at most "
+            f"{AGREEMENT:.1%}; the file was removed. Check the versions of torch and litert-torch."
+        )
+    timing = benchmark(path, threads)
+    return ExportRecord(
+        file=path.name,
+        weights=state,
+        size_bytes=path.stat().st_size,
+        output_error=error,
+        host_latency_ms=timing.median_ms,
+        host_spread=timing.spread,
+        host_runs=timing.runs,
+        host_threads=threads,
+        host=host_name(),
+        runtime=runtime_version(),
+    )
+
+
+def mark_weights(path: Path, state: str) -> None:
+    """Write into a TFLite file whether its weights are `trained` or `untrained`."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    model.description = f"nas {nas.__version__}: {state} weights"
+    content = schema.BufferT()
+    content.data = np.frombuffer(state.encode(), np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
+    model.buffers.append(content)
+    model.metadata = [*(model.metadata or ()), entry]
+    write_atomic(path, bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
+
+
+def weights_mark(path: str | Path) -> str:
+    """Return `trained` or `untrained` as a TFLite file says of itself, or an empty text where it does not say."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    for entry in model.metadata or ():
+        if entry.name == METADATA_KEY.encode():
+            return bytes(model.buffers[entry.buffer].data).decode()
+    return ""
+
+
+def output_error(network: nn.Module, path: Path, size: int, seed: int = 0, images: int = 2) -> float:
+    """Return the largest difference between the file's and torch's outputs on noise, over the range of torch's."""
+    import torch
+
+    from latency_lut.measure.litert import run
+
+    inputs = np.random.default_rng(seed).standard_normal((images, 3, size, size), np.float32)
+    with torch.no_grad():
+        expected = network.eval()(torch.from_numpy(inputs)).numpy()
+    found = run(path, np.moveaxis(inputs, 1, -1))
+    return float(np.abs(found - expected).max() / np.ptp(expected))
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyCheck:
+    """Top-1 in percent of one set of labelled images in torch and in the exported file, and how often they agree."""
+
+    images: int
+    torch_top1: float
+    tflite_top1: float
+    same_answer_pct: float
+
+
+def check_accuracy(
+    network: nn.Module, path: str | Path, images: NDArray[np.float32], labels: NDArray[np.integer[Any]]
+) -> AccuracyCheck:
+    """Classify `images` (count, 3, height, width), preprocessed, with `network` and with its exported file."""
+    import torch
+
+    from latency_lut.measure.litert import run
+
+    with torch.no_grad():
+        batches = (torch.from_numpy(images[start : start + 64]) for start in range(0, len(images), 64))
+        expected = torch.cat([network.eval()(batch).argmax(1) for batch in batches]).numpy()
+    found = run(path, np.moveaxis(images, 1, -1)).argmax(1)
+    return AccuracyCheck(
+        images=len(images),
+        torch_top1=100 * float(np.mean(expected == labels)),
+        tflite_top1=100 * float(np.mean(found == labels)),
+        same_answer_pct=100 * float(np.mean(found == expected)),
+    )
+
+
+def host_name() -> str:
+    """Return this machine's processor and system in a few words."""
+    processor = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux: the platform module's answer has to do
+    return f"{processor}, {platform.system()} {platform.machine()}"

@@ -1,0 +1,126 @@
+"""One row a layer: what `nas show` prints, and what a run's table and page list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from searchspace.architecture import (
+    Activation,
+    Architecture,
+    Block,
+    Conv,
+    InvertedResidual,
+    Layer,
+    PlacedBlock,
+    Sandglass,
+    Separable,
+)
+
+BLOCK_NAMES: dict[type[Block], str] = {
+    InvertedResidual: "inverted residual",
+    Sandglass: "sandglass",
+    Separable: "separable",
+    Conv: "conv",
+}
+ACTIVATION_NAMES = {
+    Activation.RELU: "ReLU",
+    Activation.RELU6: "ReLU6",
+    Activation.HSWISH: "h-swish",
+    Activation.LINEAR: "linear",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """A layer as a reader sees it; sizes in pixels, `hidden` and `squeeze` are 0 where there is none."""
+
+    layer: str
+    block: str
+    in_size: int
+    in_channels: int
+    out_size: int
+    out_channels: int
+    activation: str
+    params: int
+    madds: int
+    kernel: int = 1
+    stride: int = 1
+    hidden: int = 0
+    squeeze: int = 0
+    shortcut: bool = False
+
+
+def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
+    """Return one row for the stem, each block and the head, in running order."""
+    placed = tuple(architecture.placed_blocks())
+    stem_ops, *block_ops, head_ops = architecture.ops()
+    stem, head = architecture.stem, architecture.head
+    stem_row = LayerRow(
+        layer=stem_ops.name,
+        block="conv",
+        in_size=architecture.resolution,
+        in_channels=3,
+        out_size=placed[0].in_size,
+        out_channels=stem.out,
+        kernel=stem.kernel,
+        stride=stem.stride,
+        activation=ACTIVATION_NAMES[stem.activation],
+        params=stem_ops.params,
+        madds=stem_ops.madds,
+    )
+    head_row = LayerRow(
+        layer=head_ops.name,
+        block="classifier",
+        in_size=placed[-1].out_size,
+        in_channels=placed[-1].block.out,
+        out_size=1,
+        out_channels=architecture.classes,
+        hidden=head.hidden or head.conv,
+        activation=ACTIVATION_NAMES[head.activation],
+        params=head_ops.params,
+        madds=head_ops.madds,
+    )
+    return (stem_row, *map(_block_row, placed, block_ops), head_row)
+
+
+def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:
+    block = placed.block
+    return LayerRow(
+        layer=ops.name,
+        block=BLOCK_NAMES[type(block)],
+        in_size=placed.in_size,
+        in_channels=placed.in_channels,
+        out_size=placed.out_size,
+        out_channels=block.out,
+        kernel=block.kernel,
+        stride=block.stride,
+        hidden=getattr(block, "hidden", 0),
+        squeeze=getattr(block, "squeeze", 0),
+        activation=ACTIVATION_NAMES[block.activation],
+        shortcut=placed.shortcut_channels > 0,
+        params=ops.params,
+        madds=ops.madds,
+    )
+
+
+def short_block(row: LayerRow) -> str:
+    """Return the block in a few characters, such as `inverted 5×5 /2` with its kernel and stride."""
+    if row.block == "classifier":
+        return row.block
+    stride = f" /{row.stride}" if row.stride > 1 else ""
+    return f"{row.block.removesuffix(' residual')} {row.kernel}×{row.kernel}{stride}"
+
+
+def describe_block(row: LayerRow) -> str:
+    """Return the block in full, such as `inverted residual 5×5, stride 2, hidden 72, SE 24, ReLU`."""
+    if row.block == "classifier":
+        hidden = f", hidden {row.hidden}" if row.hidden else ""
+        return f"pooling and classifier{hidden}, {row.activation}"
+    words = [f"{row.block} {row.kernel}×{row.kernel}"]
+    if row.stride > 1:
+        words.append(f"stride {row.stride}")
+    if row.hidden:
+        words.append(f"hidden {row.hidden}")
+    if row.squeeze:
+        words.append(f"SE {row.squeeze}")
+    return ", ".join((*words, row.activation))

@@ -1,0 +1,58 @@
+"""A report page: one HTML file with everything inline, readable offline, on paper and in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number at the top of a page: what it is, its value with unit, and what it is compared with."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a page; `body` is safe markup made by `nas.report.sections`, `note` one plain sentence below it."""
+
+    title: str
+    body: Markup
+    note: str = ""
+
+
+def render_page(
+    *,
+    title: str,
+    subtitle: str,
+    figures: Sequence[Figure],
+    sections: Sequence[Section],
+    footer: str,
+) -> str:
+    """Return the HTML text of a page; all plain text is escaped, the same content gives the same bytes."""
+    page = _template().render(
+        title=title, subtitle=subtitle, figures=figures, sections=sections, footer=footer
+    )
+    return f"{page.rstrip()}\n"
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -1,0 +1,124 @@
+"""Building blocks of a page's sections, each returned as safe markup with all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+from markupsafe import Markup, escape
+
+from nas.report.layers import LayerRow, describe_block
+from searchspace.architecture import Architecture
+
+_GAP = 4
+_DIAGRAM_HEIGHT = 150
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Markup]],
+    *,
+    numbers: Sequence[int] = (),
+    chosen: int = -1,
+) -> Markup:
+    """Return a table; `numbers` are the indices of right-aligned columns, `chosen` the index of the marked row."""
+    head = Markup("").join(_cell("th", name, i in numbers) for i, name in enumerate(columns))
+    body = Markup("").join(
+        Markup("<tr{}>{}</tr>\n").format(
+            Markup(' class="chosen"') if index == chosen else "",
+            Markup("").join(_cell("td", value, i in numbers) for i, value in enumerate(row)),
+        )
+        for index, row in enumerate(rows)
+    )
+    return Markup(
+        '<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>'
+    ).format(head, body)
+
+
+def _cell(tag: str, value: str | Markup, number: bool) -> Markup:
+    kind = Markup(' class="number"') if number else ""
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, kind, value)
+
+
+def facts(values: Mapping[str, str]) -> Markup:
+    """Return a two-column table of names and values."""
+    rows = Markup("").join(
+        Markup("<tr><th>{}</th><td>{}</td></tr>\n").format(*item) for item in values.items()
+    )
+    return Markup('<div class="scroll"><table class="facts"><tbody>\n{}</tbody></table></div>').format(rows)
+
+
+def text_block(text: str) -> Markup:
+    """Return preformatted text that wraps."""
+    return Markup("<pre>{}</pre>").format(text)
+
+
+def picture(svg: str, description: str) -> Markup:
+    """Return an inline SVG picture made by `nas.report.pictures`, with its description for screen readers."""
+    return Markup('<figure role="img" aria-label="{}">{}</figure>').format(description, Markup(svg))
+
+
+def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Markup:
+    """Return the layer table with each layer's share of the latency as a bar; both sequences go layer by layer."""
+    total, longest = sum(latencies_ms), max(latencies_ms)
+    cells = [
+        (
+            row.layer,
+            describe_block(row),
+            f"{row.in_size}²×{row.in_channels} → {row.out_size}²×{row.out_channels}",
+            f"{row.params:,}",
+            f"{row.madds / 1e6:.1f} M",
+            f"{latency_ms:.2f} ms",
+            Markup('<span class="bar" style="width:{:.1f}%"></span> {:.1f} %').format(
+                80 * latency_ms / longest, 100 * latency_ms / total
+            ),
+        )
+        for row, latency_ms in zip(rows, latencies_ms, strict=True)
+    ]
+    columns = ("layer", "what it is", "shape", "params", "MAdds", "latency", "share")
+    return table(columns, cells, numbers=(3, 4, 5))
+
+
+def architecture_diagram(architecture: Architecture, rows: Sequence[LayerRow]) -> Markup:
+    """Return a drawing of the layers in running order: height is the map's size, width the channels, colour the kind.
+
+    Both lengths go with the square root, so that the smallest layers stay visible; each layer tells its row on hover.
+    """
+    shapes, x = [], 0.0
+    for row in rows:
+        width = 6 + 1.6 * sqrt(row.out_channels)
+        height = 14 + (_DIAGRAM_HEIGHT - 14) * sqrt(row.out_size / architecture.resolution)
+        shapes.append(_drawn(row, x, width, height))
+        x += width + _GAP
+    view = Markup('<svg viewBox="0 0 {:.0f} {}" width="100%" role="img" aria-label="layers of the network">')
+    legend = Markup("").join(
+        Markup('<span style="--swatch:var(--{})">{}</span>').format(_css_name(kind), kind)
+        for kind in dict.fromkeys(row.block for row in rows)
+    )
+    drawing = view.format(x - _GAP, _DIAGRAM_HEIGHT + 20) + Markup("\n").join(shapes) + Markup("</svg>")
+    return Markup(
+        '{}\n<div class="legend">{}<span style="--swatch:var(--ink)">squeeze-excite</span></div>'
+    ).format(drawing, legend)
+
+
+def _drawn(row: LayerRow, x: float, width: float, height: float) -> Markup:
+    y = (_DIAGRAM_HEIGHT - height) / 2
+    gate = Markup("")
+    if row.squeeze:
+        gate = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3" fill="var(--ink)"/>').format(
+            x + width / 2, y + height + 6
+        )
+    label = Markup("")
+    if row.kernel > 1:
+        label = Markup(
+            '<text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-size="10" fill="#fff">{}</text>'
+        ).format(x + width / 2, _DIAGRAM_HEIGHT / 2 + 3.5, row.kernel)
+    tip = f"{row.layer}: {describe_block(row)}; {row.in_size}²×{row.in_channels} → {row.out_size}²×{row.out_channels}"
+    return Markup(
+        '<g><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" '
+        'fill="var(--{})"/>{}{}</g>'
+    ).format(tip, x, y, width, height, _css_name(row.block), label, gate)
+
+
+def _css_name(block: str) -> Markup:
+    return escape(block.replace(" ", "-"))
