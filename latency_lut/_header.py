@@ -1,0 +1,216 @@
+"""The header of a table file: provenance as YAML, read without trusting it.
+
+YAML is accepted only in the plain form that this module writes: no anchors, aliases, tags, repeated keys or
+deep nesting. Every refusal carries the line of the header that caused it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from latency_lut.provenance import Method, Precision, Provenance, Scale
+from searchspace.errors import UserError
+from searchspace.ops import OpKind
+
+_LARGEST_HEADER = 64 * 1024
+_DEEPEST_NESTING = 8
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class HeaderError(UserError):
+    """A header that is refused; `line` counts from 1, None where no line is at fault."""
+
+    def __init__(self, problem: str, line: int | None = None, path: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{'.'.join(path)}: {problem}" if path else problem)
+        self.line = line
+        self.path = path
+
+
+def format_header(provenance: Provenance) -> str:
+    """Return the provenance as YAML lines, defaults left out, with the unit stated."""
+    data: dict[str, Any] = {"unit": "ms"}
+    for item in fields(Provenance):
+        value = _plain(getattr(provenance, item.name))
+        if value not in (None, {}, [], ""):
+            data[item.name] = value
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+
+
+def parse_header(text: str) -> Provenance:
+    """Read what `format_header` wrote; raises HeaderError for anything that it cannot have written."""
+    data, lines = _load_plain_yaml(text)
+    try:
+        return _provenance(data)
+    except HeaderError as error:
+        path = error.path
+        while path and path not in lines:
+            path = path[:-1]
+        error.line = lines.get(path)
+        raise
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Scale):
+        written = {name: _plain(item) for name, item in asdict(value).items()}
+        return {name: item for name, item in written.items() if item is not None and item not in ({}, "")}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, tuple):
+        return list(value)
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _load_plain_yaml(text: str) -> tuple[Any, dict[tuple[str, ...], int]]:
+    """Return the value of a YAML text and the line of every key path in it."""
+    if len(text) > _LARGEST_HEADER:
+        raise HeaderError(f"the header is {len(text)} characters long, at most {_LARGEST_HEADER} are read")
+    try:
+        _refuse_fancy_yaml(text)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            lines: dict[tuple[str, ...], int] = {}
+            if node is not None:
+                _note_lines(node, (), lines)
+            return (loader.construct_document(node) if node is not None else None), lines
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise HeaderError(f"not YAML: {error.problem}", mark.line + 1 if mark else None) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise HeaderError(f"not YAML: {error}".splitlines()[0]) from None
+
+
+def _refuse_fancy_yaml(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise HeaderError("anchors and aliases are not allowed", line)
+        tag = getattr(event, "tag", None)
+        if tag:
+            raise HeaderError(f"the tag {tag} is not allowed", line)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST_NESTING:
+            raise HeaderError(f"nested more than {_DEEPEST_NESTING} deep", line)
+
+
+def _note_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
+    lines[path] = node.start_mark.line + 1
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        inner = (*path, str(key.value))
+        if inner in lines:
+            raise HeaderError("given twice", key.start_mark.line + 1, inner)
+        _note_lines(value, inner, lines)
+        lines[inner] = key.start_mark.line + 1
+
+
+def _provenance(data: object) -> Provenance:
+    values = _mapping(data, ())
+    if values.get("unit") != "ms":
+        raise HeaderError(f"times must be in ms, not {values.get('unit')!r}", path=("unit",))
+    known = {item.name: item for item in fields(Provenance)}
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "unit":
+            continue
+        if name not in known:
+            raise HeaderError(f"unknown field; known are unit, {', '.join(known)}", path=(name,))
+        arguments[name] = _READERS[name](value, (name,))
+    try:
+        return Provenance(**arguments)
+    except TypeError as error:  # a required field is missing: the message of dataclasses names it
+        raise HeaderError(str(error).replace("Provenance.__init__()", "the header")) from None
+    except UserError as error:  # a value out of range: the message starts with the field
+        raise HeaderError(str(error), path=(str(error).split(" ", 1)[0],)) from None
+
+
+def _mapping(value: object, path: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise HeaderError(f"expected named fields, not {value!r}", path=path)
+    return value
+
+
+def _text(value: object, path: tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        raise HeaderError(f"expected text, not {value!r} (put it in quotes)", path=path)
+    return value
+
+
+def _integer(value: object, path: tuple[str, ...]) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise HeaderError(f"expected a whole number, not {value!r}", path=path)
+    return value
+
+
+def _number(value: object, path: tuple[str, ...]) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
+        raise HeaderError(f"expected a finite number, not {value!r}", path=path)
+    return float(value)
+
+
+def _texts(value: object, path: tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise HeaderError(f"expected a list of texts, not {value!r}", path=path)
+    return tuple(_text(item, path) for item in value)
+
+
+def _text_mapping(value: object, path: tuple[str, ...]) -> dict[str, str]:
+    return {key: _text(item, (*path, key)) for key, item in _mapping(value, path).items()}
+
+
+def _member(enum: type[StrEnum]) -> Any:
+    def read(value: object, path: tuple[str, ...]) -> StrEnum:
+        try:
+            return enum(_text(value, path))
+        except ValueError:
+            raise HeaderError(f"expected one of {', '.join(enum)}, not {value!r}", path=path) from None
+
+    return read
+
+
+def _scale(value: object, path: tuple[str, ...]) -> Scale:
+    readers = {"per_op_ms": _number, "per_network_ms": _number, "interval_pct": _number, "source": _text}
+    arguments: dict[str, Any] = {}
+    for name, item in _mapping(value, path).items():
+        inner = (*path, name)
+        if name == "factors":
+            kind_of = _member(OpKind)
+            arguments[name] = {
+                kind_of(kind, (*inner, kind)): _number(factor, (*inner, kind))
+                for kind, factor in _mapping(item, inner).items()
+            }
+        elif name in readers:
+            arguments[name] = readers[name](item, inner)
+        else:
+            raise HeaderError(f"unknown field; known are factors, {', '.join(readers)}", path=inner)
+    try:
+        return Scale(**arguments)
+    except UserError as error:
+        raise HeaderError(str(error), path=path) from None
+
+
+def _scales(value: object, path: tuple[str, ...]) -> dict[str, Scale]:
+    return {name: _scale(item, (*path, name)) for name, item in _mapping(value, path).items()}
+
+
+_READERS: dict[str, Any] = {
+    **dict.fromkeys(("device", "soc", "runtime", "runtime_build", "cores", "date", "notes"), _text),
+    **dict.fromkeys(("threads", "resolution", "runs", "points_used"), _integer),
+    **dict.fromkeys(("left_out_error_pct", "interpolation_error_pct", "interval_pct"), _number),
+    "precision": _member(Precision),
+    "method": _member(Method),
+    "sources": _texts,
+    "scale": _scale,
+    "views": _scales,
+    "conditions": _text_mapping,
+}

@@ -1,0 +1,128 @@
+"""The time of a network, as the sum over its ops, with an interval.
+
+Every op's contribution is rounded to a multiple of a power of two (a nanosecond, about). Sums of such
+numbers are exact in floating point whatever the order of addition, so that the batched form
+(`latency_lut.compiled`), which adds whole tables of layers at once, gives the same bits as the sum made
+here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_lut.provenance import Provenance
+from latency_lut.table import LatencyTable
+from searchspace.architecture import Architecture
+from searchspace.ops import Op
+
+_LATENCY_STEPS = 2.0**20  # per millisecond
+_VARIANCE_STEPS = 2.0**32  # per square millisecond
+_Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within this many standard deviations
+
+
+class OpLatency(NamedTuple):
+    """What one op adds to the time of a network, in milliseconds, on the scale of the table."""
+
+    op: Op
+    latency_ms: float
+    variance_ms2: float
+    extrapolated: bool
+
+
+class LayerLatency(NamedTuple):
+    """What one layer (the stem, a block, the head) adds to the time of a network, in milliseconds."""
+
+    name: str
+    latency_ms: float
+    ops: tuple[OpLatency, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted time of a network: 90 % of the networks measured are expected between `low_ms` and `high_ms`.
+
+    `overhead_ms` is what a network takes beside its layers; the layers and it add up to `latency_ms`.
+    """
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    overhead_ms: float
+    extrapolated: bool
+    layers: tuple[LayerLatency, ...]
+
+
+def predict(table: LatencyTable, architecture: Architecture, allow_extrapolation: bool = False) -> Prediction:
+    """Predict the time of a network at batch 1; raises UnmeasuredOp outside the table's measured range.
+
+    With `allow_extrapolation` such ops are estimated instead, and the prediction is flagged.
+    """
+    layers = [(layer.name, layer.ops) for layer in architecture.ops()]
+    return _predict(table, layers, overhead_ms(table.provenance), allow_extrapolation)
+
+
+def predict_block(table: LatencyTable, ops: Sequence[Op], allow_extrapolation: bool = False) -> Prediction:
+    """Predict what a block adds to a network's time: `predict` without the overhead of a whole network."""
+    return _predict(table, [("block", ops)], 0.0, allow_extrapolation)
+
+
+def op_latency(table: LatencyTable, op: Op, allow_extrapolation: bool = False) -> OpLatency:
+    """Return what an op adds to the time of a network; raises UnmeasuredOp outside the measured range."""
+    entry = table.entry(op, allow_extrapolation)
+    scale = table.provenance.scale
+    spread_ms = scale.factors.get(op.kind, 1.0) * entry.spread_ms
+    return OpLatency(
+        op,
+        _rounded(scale.op_ms(op.kind, entry.latency_ms), _LATENCY_STEPS),
+        _rounded(spread_ms * spread_ms, _VARIANCE_STEPS),
+        entry.extrapolated,
+    )
+
+
+def overhead_ms(provenance: Provenance) -> float:
+    """Return what a whole network takes beside its layers, in milliseconds."""
+    return _rounded(provenance.scale.per_network_ms, _LATENCY_STEPS)
+
+
+Milliseconds = TypeVar("Milliseconds", float, NDArray[np.float64])
+
+
+def half_interval_ms(
+    latency_ms: Milliseconds, variance_ms2: Milliseconds, provenance: Provenance
+) -> Milliseconds:
+    """Return half the width of the 90 % interval, elementwise: spread of the entries and error of the model.
+
+    half^2 = (1.645^2 x variance) + (interval_pct / 100 x latency)^2
+    """
+    model = provenance.network_interval_pct / 100 * latency_ms
+    return np.sqrt(_Z_90**2 * variance_ms2 + model * model)  # type: ignore[no-any-return]
+
+
+def _predict(
+    table: LatencyTable,
+    layers: Sequence[tuple[str, Sequence[Op]]],
+    overhead: float,
+    allow_extrapolation: bool,
+) -> Prediction:
+    priced = []
+    latency_ms, variance_ms2, extrapolated = overhead, 0.0, False
+    for name, ops in layers:
+        costs = tuple(op_latency(table, op, allow_extrapolation) for op in ops)
+        layer_ms = sum(cost.latency_ms for cost in costs)
+        latency_ms += layer_ms
+        variance_ms2 += sum(cost.variance_ms2 for cost in costs)
+        extrapolated |= any(cost.extrapolated for cost in costs)
+        priced.append(LayerLatency(name, layer_ms, costs))
+    half = float(half_interval_ms(latency_ms, variance_ms2, table.provenance))
+    low_ms = max(latency_ms - half, 0.0)
+    return Prediction(latency_ms, low_ms, latency_ms + half, overhead, extrapolated, tuple(priced))
+
+
+def _rounded(value: float, steps: float) -> float:
+    return math.floor(value * steps + 0.5) / steps

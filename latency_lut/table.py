@@ -1,0 +1,161 @@
+"""The latency table of one device: the time of every measured op, and of the ops between them.
+
+A table is a value: nothing changes it after it was made. Times are in milliseconds and kept to the
+nanosecond, so that a saved table loads as exactly the same table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from latency_lut._text import DECIMALS, format_table, parse_table
+from latency_lut.errors import UnmeasuredOp
+from latency_lut.estimate import Estimate
+from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
+from latency_lut.provenance import Provenance
+from searchspace.errors import UserError
+from searchspace.files import read_text, write_atomic
+from searchspace.ops import Op
+
+_LONGEST_MS = 1e6
+
+
+class LatencyTable:
+    """Times of ops on one device, with the provenance that says how they were obtained."""
+
+    def __init__(
+        self, provenance: Provenance, entries: Mapping[Op, Estimate], path: str | Path | None = None
+    ) -> None:
+        """Make a table of measured `entries`; raises UserError for one that is negative or not finite."""
+        self.provenance = provenance
+        self.path = Path(path) if path is not None else None
+        self._entries = {op: _checked(op, entry) for op, entry in entries.items()}
+        self._interpolated: dict[Op, Estimate] = {}
+
+    def _with_entries(self, entries: dict[Op, Estimate]) -> LatencyTable:
+        """Take over entries that are checked already."""
+        self._entries = entries
+        return self
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, op: Op) -> bool:
+        return op in self._entries
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LatencyTable):
+            return NotImplemented
+        return self.provenance == other.provenance and self._entries == other._entries
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"LatencyTable({self.provenance.device}, {len(self)} ops)"
+
+    @property
+    def name(self) -> str:
+        """Device and, where the table came from a file, its path: how messages call the table."""
+        return f"{self.provenance.device} ({self.path})" if self.path else self.provenance.device
+
+    def ops(self) -> tuple[Op, ...]:
+        """Return the measured ops in sorted order."""
+        return tuple(sorted(self._entries, key=_order))
+
+    def entries(self) -> dict[Op, Estimate]:
+        """Return the measured entries by op, in sorted order."""
+        return {op: self._entries[op] for op in self.ops()}
+
+    @classmethod
+    def load(cls, path: str | Path) -> LatencyTable:
+        """Read a table file; raises TableError, naming file and line, unless every byte can be believed."""
+        provenance, entries = parse_table(read_text(path, "latency table"), path)
+        return cls(provenance, {}, path)._with_entries(entries)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table, atomically; the same table always gives the same bytes."""
+        write_atomic(path, self.to_text())
+
+    def to_text(self) -> str:
+        """Return the text that `save` writes."""
+        return format_table(self.provenance, self.entries())
+
+    def entry(self, op: Op, allow_extrapolation: bool = False) -> Estimate:
+        """Return the measured or interpolated time of one op, alone, before the table's scale is applied.
+
+        Outside the measured range it raises UnmeasuredOp, or returns an estimate that is flagged and has a
+        widened spread where `allow_extrapolation` is set. A kind that the table has never measured always
+        raises.
+        """
+        known = self._entries.get(op) or self._interpolated.get(op)
+        if known is None:
+            known = self._interpolated[op] = self._interpolate(op)
+        if (known.extrapolated and not allow_extrapolation) or math.isnan(known.latency_ms):
+            raise self._unmeasured(op)
+        return known
+
+    def merge(self, other: LatencyTable) -> LatencyTable:
+        """Return this table with the entries of `other` added; where both hold an op, that of `other` stays.
+
+        Raises UserError unless both are of the same device, precision, runtime, threads and method.
+        """
+        for name in ("device", "precision", "runtime", "runtime_build", "threads", "cores", "method"):
+            mine, theirs = getattr(self.provenance, name), getattr(other.provenance, name)
+            if mine != theirs:
+                raise UserError(
+                    f"cannot merge {other.name} into {self.name}: {name} is {theirs!r} there, {mine!r} here"
+                )
+        return LatencyTable(other.provenance, self._entries | other._entries)
+
+    def view(self, name: str) -> LatencyTable:
+        """Return the same entries on the scale of another source; raises UserError for an unknown view."""
+        return self.with_provenance(self.provenance.viewed(name))
+
+    def with_provenance(self, provenance: Provenance) -> LatencyTable:
+        """Return the same entries under another provenance."""
+        return LatencyTable(provenance, {}, self.path)._with_entries(self._entries)
+
+    def leave_one_out_error(self) -> LeaveOneOut:
+        """Return how well measured ops are predicted from their neighbours, in percent."""
+        return leave_one_out_error(self._interpolator.grids())
+
+    @cached_property
+    def _interpolator(self) -> Interpolator:
+        return Interpolator(self._entries)
+
+    def _interpolate(self, op: Op) -> Estimate:
+        """Return an estimate for an op without entry; NaN milliseconds if there is nothing to start from."""
+        within = self._interpolator.within(op)
+        if within is None:
+            return self._interpolator.beyond(op) or Estimate(math.nan, extrapolated=True)
+        error_ms = self.provenance.interpolation_error_pct / 100 * within.latency_ms
+        return Estimate(within.latency_ms, math.hypot(within.spread_ms, error_ms))
+
+    def _unmeasured(self, op: Op) -> UnmeasuredOp:
+        return UnmeasuredOp(
+            f"{op} is outside the latency table of {self.name}: {self._interpolator.measured_range(op)}. "
+            "Measure it with `nas lut measure`, or allow extrapolation to get a flagged estimate"
+        )
+
+
+def _order(op: Op) -> tuple[str, int, int, int, int, int]:
+    """Return a sort key that compares faster than ops themselves."""
+    return op.kind.value, op.kernel, op.stride, op.in_size, op.in_channels, op.out_channels
+
+
+def _checked(op: Op, entry: Estimate) -> Estimate:
+    for name, value in (("latency_ms", entry.latency_ms), ("spread_ms", entry.spread_ms)):
+        if not 0 <= value < _LONGEST_MS:
+            raise UserError(
+                f"{op}: {name} must be from 0 to less than {_LONGEST_MS:g} milliseconds, not {value}"
+            )
+    if entry.runs < 0:
+        raise UserError(f"{op}: runs must be at least 0, not {entry.runs}")
+    if entry.extrapolated:
+        raise UserError(f"{op}: an extrapolated time is no measurement and cannot become a table's entry")
+    return Estimate(
+        round(float(entry.latency_ms), DECIMALS), round(float(entry.spread_ms), DECIMALS), entry.runs
+    )
