@@ -1,6 +1,6 @@
 """From the chosen values of one layer of a search space to the block they stand for.
 
-The only place that knows what `kernel: 5` or `squeeze: wide/4` means; the walker in `searchspace.space` does not.
+The only place that knows what `kernel: 5` or `squeeze: hard` means; the walker in `searchspace.space` does not.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from searchspace.architecture import (
@@ -22,7 +21,7 @@ from searchspace.architecture import (
     Separable,
 )
 from searchspace.errors import UserError
-from searchspace.widths import make_divisible
+from searchspace.widths import make_divisible, sandglass_hidden, squeeze_channels
 
 Values = Mapping[str, Any]
 
@@ -43,47 +42,33 @@ class Place:
 
 # Fields every kind understands, with their defaults; a field without a default must be given.
 _COMMON: dict[str, Any] = {"kernel": 3, "activation": Activation.RELU.value}
-_EXCITE: dict[str, Any] = {"squeeze": "none", "gate": Gate.HARD.value, "identity": 1, "basis": "input"}
+_EXCITE: dict[str, Any] = {"squeeze": "none", "identity": 1, "basis": "input"}
 
 
-def _squeeze(rule: str, wide: int, place: Place) -> int:
-    """Channels inside squeeze-excite by rule.
-
-    `wide/4` is a quarter of the block's widest tensor rounded to 8 (MobileNetV3), `input/4` a quarter of its input
-    rounded down (MnasNet).
-    """
-    match rule:
-        case "none":
-            return 0
-        case "wide/4":
-            return make_divisible(wide / 4)
-        case "input/4":
-            return max(1, place.in_channels // 4)
-    raise UserError(f"squeeze is {rule!r}, expected none, wide/4 or input/4")
+def _excite(values: Values, wide: int, place: Place) -> dict[str, Any]:
+    """Squeeze-excite by its gate: none, hard (MobileNetV3) or logistic (MnasNet), each with its width rule."""
+    if values["squeeze"] == "none":
+        return {}
+    gate = Gate(values["squeeze"])
+    return {"squeeze": squeeze_channels(gate, place.in_channels, wide), "gate": gate}
 
 
 def _identity(values: Values, place: Place) -> Fraction:
     return Fraction(str(values["identity"])) if place.keeps_shape else Fraction(1)
 
 
-def _gate(values: Values, squeeze: int) -> Gate:
-    return Gate(values["gate"]) if squeeze else Gate.HARD
-
-
 def _inverted(values: Values, place: Place) -> Block:
     # `ends`: a stage that follows a wide one (a sandglass) expands its own width, not the wide input.
     base = place.in_channels if values["basis"] == "input" else min(place.in_channels, place.out_channels)
     hidden = place.in_channels if values["ratio"] == 1 else make_divisible(base * values["ratio"])
-    squeeze = _squeeze(values["squeeze"], hidden, place)
     return InvertedResidual(
         kernel=values["kernel"],
         stride=place.stride,
         hidden=hidden,
         out=place.out_channels,
         activation=Activation(values["activation"]),
-        squeeze=squeeze,
-        gate=_gate(values, squeeze),
         identity=_identity(values, place),
+        **_excite(values, hidden, place),
     )
 
 
@@ -91,8 +76,7 @@ def _sandglass_hidden(values: Values, place: Place) -> int:
     """Width of the middle: `input` is the rule of MobileNeXt's code, `ends` divides the wider end."""
     if values["basis"] == "ends":
         return make_divisible(max(place.in_channels, place.out_channels) / values["ratio"])
-    hidden = place.in_channels // values["ratio"]
-    return hidden if hidden >= place.out_channels / 6 else make_divisible(ceil(place.out_channels / 6), 16)
+    return sandglass_hidden(place.in_channels, place.out_channels, values["ratio"])
 
 
 def _sandglass_depthwise(values: Values, place: Place) -> Depthwise:
@@ -105,7 +89,6 @@ def _sandglass_depthwise(values: Values, place: Place) -> Depthwise:
 
 
 def _sandglass(values: Values, place: Place) -> Block:
-    squeeze = _squeeze(values["squeeze"], place.out_channels, place)
     return Sandglass(
         kernel=values["kernel"],
         stride=place.stride,
@@ -113,9 +96,8 @@ def _sandglass(values: Values, place: Place) -> Block:
         out=place.out_channels,
         activation=Activation(values["activation"]),
         depthwise=_sandglass_depthwise(values, place),
-        squeeze=squeeze,
-        gate=_gate(values, squeeze),
         identity=_identity(values, place),
+        **_excite(values, place.out_channels, place),
     )
 
 

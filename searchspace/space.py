@@ -243,21 +243,19 @@ class SearchSpace(ChoiceSet):
         if slot.stage < 0:
             return stem_ops(self.spec.stem, resolution)
         size = -(-resolution // self._strides[slot.stage])
-        channels = self._out_channels(slot.stage - 1, read)
+        channels = self._out_channels(slot.stage if slot.layer else slot.stage - 1, read)
         if slot.stage == len(self.spec.stages):
             return head_ops(self.spec.head, size, channels, self.spec.classes)
         stage = self.spec.stages[slot.stage]
         if stage.fixed:
-            fixed = Architecture(stem=self.spec.stem, head=self.spec.head, blocks=stage.fixed)
-            shapes = [PlacedBlock(stage.fixed[0], size, channels)]
-            for block in fixed.blocks[1:]:
-                shapes.append(PlacedBlock(block, shapes[-1].out_size, shapes[-1].block.out))
-            return block_ops(shapes[slot.layer])
+            for before in stage.fixed[: slot.layer]:
+                size, channels = PlacedBlock(before, size, channels).out_size, before.out
+            return block_ops(PlacedBlock(stage.fixed[slot.layer], size, channels))
         made = self._layer_block(slot.stage, slot.layer, read)
         if made is None:
             return ()
         if slot.layer:
-            size, channels = -(-size // stage.stride), self._out_channels(slot.stage, read)
+            size = -(-size // stage.stride)
         return _cached_ops(PlacedBlock(made, size, channels))
 
     def slot_table(self, slot: Slot) -> Iterator[tuple[Op, ...]]:
