@@ -27,18 +27,17 @@ Progress = Callable[[int, int], None]
 
 
 def cache_folder() -> Path:
-    """Return the folder of decoded images: NAS_CACHE, or mobile-nas below the user's cache folder."""
+    """Return the folder of decoded images: NAS_CACHE, or phone-nas below the user's cache folder."""
     if configured := os.environ.get("NAS_CACHE"):
         return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobile-nas"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "phone-nas"
 
 
-def decode_items(
-    items: Items, indices: NDArray[np.int64], size: int, progress: Progress | None = None
-) -> Tensor:
+def decode_items(items: Items, indices: NDArray[np.int64], size: int, progress: Progress | None = None) -> Tensor:
     """Return the images as uint8 (images, 3, size, size), decoded now or read from the cache.
 
-    `progress(done, total)` is called while decoding. Raises UserError naming a file that is no readable image.
+    `progress(done, total)` is called while decoding. Raises UserError naming a file that is no readable
+    image.
     """
     shape = (len(indices), 3, size, size)
     if len(indices) < KEEP_FROM_IMAGES:

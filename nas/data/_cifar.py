@@ -12,7 +12,8 @@ from nas.data._folders import list_items
 from nas.data._items import Items
 from searchspace.errors import UserError
 
-# The binary version stores one label byte and 3 x 32 x 32 pixel bytes per image (www.cs.toronto.edu/~kriz/cifar.html).
+# The binary version stores one label byte and 3 x 32 x 32 pixel bytes per image
+# (www.cs.toronto.edu/~kriz/cifar.html).
 RECORD_BYTES = 1 + 3 * 32 * 32
 BINARY_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 

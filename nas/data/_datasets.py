@@ -11,19 +11,23 @@ from PIL import Image
 from nas.data._items import Items
 from searchspace.errors import UserError
 
-PART_ALIASES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+PART_ALIASES = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
 
 
 def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items]]:
     """Return the class names and the parts train, validation and test (those there are) of a data set.
 
-    Raises UserError when the library is missing, the data set cannot be loaded, or it has no image column, no
+    Raises UserError when the data set cannot be loaded, or it has no image column, no
     class label column or no train part.
     """
-    try:
-        import datasets
-    except ImportError:
-        raise UserError("data sets 'datasets:…' need the extra `datasets`: pip install 'mobile-nas[datasets]'") from None
+    import datasets
+
     loaded = _load(datasets, location)
     parts = {PART_ALIASES[name]: part for name, part in loaded.items() if name in PART_ALIASES}
     if "train" not in parts:
@@ -58,7 +62,7 @@ def _column(features: Any, kind: type, location: str, what: str) -> str:
     if len(names) != 1:
         found = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
         raise UserError(f"datasets:{location} needs exactly one {what} column, found {len(names)} in: {found}")
-    return names[0]
+    return str(names[0])
 
 
 def _items(part: Any, name: str, image_column: str, label_column: str, location: str) -> Items:

@@ -1,4 +1,5 @@
-"""Images in class folders, in a folder or a zip file: flat, split into train/ val/ test/, or with a labels.csv."""
+"""Images in class folders, in a folder or a zip file: flat, split into train/ val/ test/, or with a
+labels.csv."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ LABELS_FILE = "labels.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """An opened image folder; `search` comes from val/ where there is a test/ too, else val/ is the test part."""
+    """An opened image folder; `search` comes from val/ where there is a test/ too, else val/ is the test
+    part."""
 
     classes: tuple[str, ...]
     train: Items
@@ -32,9 +34,10 @@ class ImageFolder:
 def open_image_folder(location: str | Path) -> ImageFolder:
     """List the images of a folder or zip file.
 
-    Layouts: `CLASS/image`; `train/CLASS/image` with `val/` or `test/` or both (ImageNet's layout); or any layout
-    with a `labels.csv` of `file,class_index` at the top. One enclosing folder is skipped. Raises UserError for a
-    missing path, no images, an empty class folder, a single class, or a class that only val/ or test/ has.
+    Layouts: `CLASS/image`; `train/CLASS/image` with `val/` or `test/` or both (ImageNet's layout); or any
+    layout with a `labels.csv` of `file,class_index` at the top. One enclosing folder is skipped. Raises
+    UserError for a missing path, no images, an empty class folder, a single class, or a class that only val/
+    or test/ has.
     """
     archive = Archive(location)
     images = [path for path in archive.paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
@@ -49,14 +52,13 @@ def open_image_folder(location: str | Path) -> ImageFolder:
     parts = _split_parts(images, prefix)
     if parts is None:
         classes = _class_names(archive, images, prefix)
-        return ImageFolder(
-            classes=classes, train=list_items(archive, images, prefix, classes), search=None, test=None
-        )
+        return ImageFolder(classes=classes, train=list_items(archive, images, prefix, classes), search=None, test=None)
     return _from_parts(archive, parts)
 
 
 def list_items(archive: Archive, images: list[str], prefix: str, classes: tuple[str, ...]) -> Items:
-    """Return the images below `prefix`, labelled by the folder they lie in; raises UserError for other classes."""
+    """Return the images below `prefix`, labelled by the folder they lie in; raises UserError for other
+    classes."""
     index_of = {name: index for index, name in enumerate(classes)}
     labels = []
     for path in images:

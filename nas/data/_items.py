@@ -14,9 +14,9 @@ from PIL import Image
 class Items:
     """Labelled images in a fixed order.
 
-    `names` identify images across runs and machines (the splits are drawn by hashing them), `labels` are class
-    indices (n,), `open_image(index)` returns the image undecoded or decoded, `origin` is the place to name in an
-    error, and `fingerprint` changes when the images do.
+    `names` identify images across runs and machines (the splits are drawn by hashing them), `labels` are
+    class indices (n,), `open_image(index)` returns the image undecoded or decoded, `origin` is the place to
+    name in an error, and `fingerprint` changes when the images do.
     """
 
     names: tuple[str, ...]

@@ -27,10 +27,11 @@ KINDS = "digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP, datasets:NAME_OR_FOL
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An opened data specification; `search` and `test` are None where the source has no such part of its own.
+    """An opened data specification; `search` and `test` are None where the source has no such part of its
+    own.
 
-    `native_size` is the side in pixels shared by all images, or None where sizes differ. `shift` is the padding of
-    the random crop for small images; `flip` says whether a mirrored image keeps its class.
+    `native_size` is the side in pixels shared by all images, or None where sizes differ. `shift` is the
+    padding of the random crop for small images; `flip` says whether a mirrored image keeps its class.
     """
 
     spec: str
@@ -122,4 +123,3 @@ def _open_datasets(spec: str, location: str) -> Source:
         test=parts.get("test"),
         statistics=IMAGENET_STATISTICS,
     )
-

@@ -1,8 +1,8 @@
 """Drawing the train, search and test parts so that no image is ever in two of them.
 
-Every image gets a number in [0, 1) from a hash of its name and a salt; the part follows from that number alone, so
-adding images never moves an old one. The test part, where a source has none of its own, is drawn with a salt that
-no seed changes: an image tested under one seed is never trained on under another.
+Every image gets a number in [0, 1) from a hash of its name and a salt; the part follows from that number
+alone, so adding images never moves an old one. The test part, where a source has none of its own, is drawn
+with a salt that no seed changes: an image tested under one seed is never trained on under another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def pool_and_test(source: Source) -> tuple[Indices, Indices | None]:
 
 
 def take_subset(items: Items, indices: Indices, subset: int | None) -> Indices:
-    """Return `subset` of the indices, in order, the same ones for every seed; all of them where there are fewer."""
+    """Return `subset` of the indices, in order, the same ones for every seed; all of them where there are
+    fewer."""
     if subset is None or subset >= len(indices):
         return indices
     if subset < 2:

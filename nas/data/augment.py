@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Area of the random crop as a share of the image, Inception preprocessing (Szegedy et al. 2015; facts of MobileNetV3
-# §6.1.1 name the same).
+# Area of the random crop as a share of the image, Inception preprocessing (Szegedy et al. 2015; facts of
+# MobileNetV3 §6.1.1 name the same).
 INCEPTION_CROP_AREA = (0.08, 1.0)
 # Evaluation cuts the centre of an image scaled to 8/7 of the network's side: 256 pixels for 224.
 CENTRE_MARGIN = 8 / 7
@@ -19,7 +19,8 @@ CENTRE_MARGIN = 8 / 7
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What happens to stored uint8 images (n, 3, stored, stored) on their way to (n, 3, image_size, image_size).
+    """What happens to stored uint8 images (n, 3, stored, stored) on their way to (n, 3, image_size,
+    image_size).
 
     With `shift` pixels of padding a random window of the stored size is cut (small images); without, a random
     resized crop as in Inception (large images, stored larger than needed). `flip` mirrors half of the images.
@@ -82,7 +83,8 @@ class Augmentation:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Give kornia, which draws from torch's global CPU generator, a seed of its own and put the old state back."""
+    """Give kornia, which draws from torch's global CPU generator, a seed of its own and put the old state
+    back."""
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,4 +1,5 @@
-"""A split of labelled images in memory and the batches drawn from it, a function of seed, epoch and step only."""
+"""A split of labelled images in memory and the batches drawn from it, a function of seed, epoch and step
+only."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ class Shard(NamedTuple):
     """Which part of every global batch one of several processes takes."""
 
     rank: int = 0
-    count: int = 1
+    of: int = 1
+
+
+ALONE = Shard()
 
 
 class Split(Protocol):
@@ -38,7 +42,7 @@ class Split(Protocol):
         """Return the number of full training batches in one pass."""
 
     def train_batches(
-        self, batch_size: int, *, seed: int, epoch: int = 0, start: int = 0, shard: Shard = Shard()
+        self, batch_size: int, *, seed: int, epoch: int = 0, start: int = 0, shard: Shard = ALONE
     ) -> Iterator[Batch]:
         """Yield one epoch of shuffled, augmented, full batches, from batch `start` on."""
 
@@ -83,28 +87,26 @@ class MemorySplit:
 
     def to(self, device: torch.device | str) -> MemorySplit:
         """Return the split with its images on a device, where batches are then made without any copying."""
-        tensors = (tensor.to(device) for tensor in (self.images, self.labels, self.indices))
-        return MemorySplit(*tensors, self.augmentation)
+        return MemorySplit(self.images.to(device), self.labels.to(device), self.indices.to(device), self.augmentation)
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the number of full training batches in one pass (one batch of everything for a smaller split)."""
+        """Return the number of full training batches in one pass (one batch of everything for a smaller
+        split)."""
         return max(1, len(self) // batch_size)
 
     def train_batches(
-        self, batch_size: int, *, seed: int, epoch: int = 0, start: int = 0, shard: Shard = Shard()
+        self, batch_size: int, *, seed: int, epoch: int = 0, start: int = 0, shard: Shard = ALONE
     ) -> Iterator[Batch]:
         """Yield one epoch of shuffled, augmented, full batches, from batch `start` on.
 
-        `batch_size` counts the images of all shards together. Batch k of an epoch is the same whether or not the
-        batches before it were drawn.
+        `batch_size` counts the images of all shards together. Batch k of an epoch is the same whether or not
+        the batches before it were drawn.
         """
         order = shuffled(len(self), seed, epoch)
         for step in range(start, self.steps_per_epoch(batch_size)):
             chosen = shard_of(order[step * batch_size : (step + 1) * batch_size], shard)
             rows = self.indices[torch.from_numpy(chosen).to(self.indices.device)]
-            images = self.augmentation.train(
-                self.images[rows], seed=batch_seed(seed, epoch, step, shard.rank)
-            )
+            images = self.augmentation.train(self.images[rows], seed=batch_seed(seed, epoch, step, shard.rank))
             yield Batch(images, self.labels[rows])
 
     def batches(self, batch_size: int) -> EvaluationBatches:
@@ -136,6 +138,6 @@ def batch_seed(seed: int, epoch: int, step: int, rank: int = 0) -> int:
 
 def shard_of(batch: np.ndarray, shard: Shard) -> np.ndarray:
     """Return this shard's images of a global batch."""
-    if len(batch) < shard.count:
-        raise UserError(f"a batch of {len(batch)} images cannot be shared by {shard.count} processes")
-    return batch[shard.rank :: shard.count]
+    if len(batch) < shard.of:
+        raise UserError(f"a batch of {len(batch)} images cannot be shared by {shard.of} processes")
+    return batch[shard.rank :: shard.of]

@@ -1,4 +1,5 @@
-"""Loading a data set: `load_data(spec, image_size, seed)` gives train and search splits; the test split is asked for."""
+"""Loading a data set: `load_data(spec, image_size, seed)` gives train and search splits; the test split is
+asked for."""
 
 from __future__ import annotations
 
@@ -49,10 +50,10 @@ def load_data(
 ) -> Data:
     """Load the data set a specification names, ready for networks of `image_size` pixels.
 
-    `image_size` defaults to the images' own side (224 where sizes differ). `seed` draws the search split from the
-    training images; the test images are the same for every seed. `subset` keeps that many training and at most
-    that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own. Raises
-    UserError naming what is wrong with the specification, a folder or an image.
+    `image_size` defaults to the images' own side (224 where sizes differ). `seed` draws the search split from
+    the training images; the test images are the same for every seed. `subset` keeps that many training and at
+    most that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own.
+    Raises UserError naming what is wrong with the specification, a folder or an image.
     """
     source = open_source(spec)
     size = image_size or source.native_size or 224
@@ -95,12 +96,15 @@ def _draw_splits(
 
 
 def _open_splits(
-    items: Items, augmentation: Augmentation, progress: Progress | None, stored: _splits.Indices, *parts: _splits.Indices
+    items: Items,
+    augmentation: Augmentation,
+    progress: Progress | None,
+    stored: _splits.Indices,
+    *parts: _splits.Indices,
 ) -> list[Split]:
     """Decode the `stored` items once and return a split for each part of them."""
     images = decode_items(items, stored, augmentation.stored_size, progress)
     labels = torch.from_numpy(items.labels[stored])
     return [
-        MemorySplit(images, labels, torch.from_numpy(np.searchsorted(stored, part)), augmentation)
-        for part in parts
+        MemorySplit(images, labels, torch.from_numpy(np.searchsorted(stored, part)), augmentation) for part in parts
     ]

@@ -1,0 +1,76 @@
+"""Evaluating a classifier on batches of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data.batches import Batch
+from searchspace.errors import UserError
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How well a classifier does on `count` images: top-1 and top-5 in per cent, mean cross-entropy in nats.
+
+    With fewer than five classes top-5 is 100 by definition.
+    """
+
+    top1: float
+    top5: float
+    loss: float
+    count: int
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
+    """Return the accuracy of a network over all batches, in evaluation mode; the network's mode is put back.
+
+    Raises UserError when there is no image, or when a label has no output to match.
+    """
+    device = device_of(network)
+    correct1 = correct5 = count = 0
+    loss = 0.0
+    with _evaluating(network):
+        for images, labels in batches:
+            labels = labels.to(device)
+            outputs = network(images.to(device)).float()
+            _check_labels(outputs, labels)
+            top = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
+            hits = top == labels[:, None]
+            correct1 += int(hits[:, 0].sum())
+            correct5 += int(hits.sum())
+            loss += float(functional.cross_entropy(outputs, labels, reduction="sum"))
+            count += len(labels)
+    if count == 0:
+        raise UserError("nothing to evaluate: the split holds no image")
+    return Accuracy(top1=100 * correct1 / count, top5=100 * correct5 / count, loss=loss / count, count=count)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return the device a network's parameters lie on (the CPU for one without any)."""
+    first = next(network.parameters(), None)
+    return first.device if first is not None else torch.device("cpu")
+
+
+def _check_labels(outputs: Tensor, labels: Tensor) -> None:
+    if outputs.shape[1] <= int(labels.max()):
+        raise UserError(
+            f"the network has {outputs.shape[1]} classes but the data set has a class {int(labels.max())}; "
+            "give the network as many classes as the data set has"
+        )
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

@@ -1,0 +1,72 @@
+"""How a run uses its machine: device, precision, memory layout, compilation. None of it changes what is
+learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from searchspace.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How training steps are carried out; see `benchmarks/train_step.py` for what each option is worth.
+
+    `device` is "cpu", "cuda", "cuda:1" and so on. `bf16` computes in bfloat16 with float32 weights. `compile`
+    passes the network through torch.compile. `evaluation_batch` counts images per evaluation batch.
+    """
+
+    device: str = "cpu"
+    bf16: bool = False
+    channels_last: bool = True
+    compile: bool = False
+    evaluation_batch: int = 256
+
+    def __post_init__(self) -> None:
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise UserError(f"the device '{self.device}' was asked for but torch sees no GPU; use --device-torch cpu")
+
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """Move a network, in place, to the device and memory layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return network.to(device=self.device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
+
+    def place(self, images: Tensor) -> Tensor:
+        """Return images (n, 3, h, w) on the device and in the memory layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return images.to(device=self.device, memory_format=layout, non_blocking=True)
+
+    def compiled(self, network: nn.Module) -> nn.Module:
+        """Return the network through torch.compile where that was asked for, sharing its weights."""
+        return cast(nn.Module, torch.compile(network)) if self.compile else network
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which a forward pass computes with the chosen precision."""
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def default_execution(device: str | None = None) -> Execution:
+    """Return what pays on the machine at hand.
+
+    On a GPU bfloat16 and channels-last; on a CPU channels-last in float32, since bfloat16 slows MobileNets
+    there.
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return replace(Execution(device=chosen), bf16=chosen.startswith("cuda"))
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Make torch's random numbers and algorithm choices a function of the seed, and put both back
+    afterwards."""
+    devices = list(range(torch.cuda.device_count()))
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True)
+    with torch.random.fork_rng(devices), flags:
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,39 @@
+"""The failures of training that a person can mend, said with what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from searchspace.errors import UserError
+
+
+def check_loss(loss: Tensor, learning_rate: float, place: str) -> None:
+    """Raise UserError when a loss is no longer finite."""
+    if not torch.isfinite(loss).all():
+        raise UserError(
+            f"the loss is no longer finite at {place}, with learning rate {learning_rate:.4g}: training diverged. "
+            "Use a lower --learning-rate, a longer warm-up, gradient clipping (--clip-norm 5), or float32 instead "
+            "of bfloat16; --resume continues from the last good checkpoint"
+        )
+
+
+@contextmanager
+def explained_failures(batch_size: int, image_size: int) -> Iterator[None]:
+    """Turn running out of memory, on a GPU or the CPU, into a UserError that says what to make smaller."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory with {batch_size} images of {image_size} px per step; use a smaller --batch-size "
+            f"(for example {max(1, batch_size // 2)}; the learning rate follows), a smaller --image-size, or bf16"
+        ) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,63 @@
+"""One optimisation step, shared by training, fine-tuning and the supernet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data import Batch, MemorySplit, Split
+from nas.training.execution import Execution
+from nas.training.optimizers import clip_gradients
+from nas.training.recipes import Recipe
+
+# Reading the loss makes a GPU wait for its queue, so it happens once in this many steps.
+LOSS_CHECK_STEPS = 20
+# Decoded images move to the GPU as a whole when they take less than this share of its free memory.
+IMAGES_SHARE_OF_GPU = 0.25
+# Batch-norm statistics see at least this many of their own averaging windows in a run.
+SETTLING_SHARES = 30
+
+
+def training_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    execution: Execution,
+    *,
+    label_smoothing: float = 0.0,
+    clip_norm: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Take one optimisation step; return the loss and the number of correct answers, both on the device."""
+    images, labels = execution.place(batch.images), batch.labels.to(execution.device, non_blocking=True)
+    with execution.autocast():
+        outputs = network(images)
+        loss = functional.cross_entropy(outputs.float(), labels, label_smoothing=label_smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    clip_gradients(network.parameters(), clip_norm)
+    optimizer.step()
+    return loss.detach(), (outputs.detach().argmax(dim=1) == labels).sum()
+
+
+def apply_recipe_to_layers(network: nn.Module, recipe: Recipe, steps: int) -> None:
+    """Give the recipe's dropout and batch-norm momentum to the layers that have them.
+
+    In a run of few `steps` the momentum is raised, at most to torch's 0.1, so that the statistics still
+    forget the random start: ImageNet recipes average over hundreds of steps.
+    """
+    momentum = max(recipe.batch_norm_momentum, min(0.1, SETTLING_SHARES / steps))
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = recipe.dropout
+        elif isinstance(module, nn.BatchNorm2d):
+            module.momentum = momentum
+
+
+def on_device(split: Split, execution: Execution) -> Split:
+    """Return the split with its images moved to a GPU where they fit, so that batches need no copying."""
+    if execution.device.startswith("cuda") and isinstance(split, MemorySplit):
+        free, _ = torch.cuda.mem_get_info(execution.device)
+        if split.images.nbytes < free * IMAGES_SHARE_OF_GPU:
+            return split.to(execution.device)
+    return split
