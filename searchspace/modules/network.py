@@ -26,7 +26,8 @@ class HeadModule(nn.Module):
         """Map (batch, in, size, size) to logits (batch, classes)."""
         if self.conv is not None:
             x = self.conv(x)
-        x = x.mean((2, 3))
+        # Kept dimensions spare the exported model a transpose in front of the pooling.
+        x = x.mean((2, 3), keepdim=True).flatten(1)
         if self.hidden is not None:
             x = activate(self.hidden(x), self.activation)
         logits: Tensor = self.classifier(self.dropout(x))
