@@ -6,15 +6,12 @@ Stdout carries the answer; progress and notes go to stderr, so `--json` output c
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from latency_lut import LatencyTable
 
 NetworkArgument = Annotated[
     str,
@@ -32,9 +29,7 @@ SpaceOption = Annotated[
     typer.Option("--space", metavar="SPACE", help="A space from `nas spaces`, or a YAML file of your own."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
 
 
 def print_json(document: Any) -> None:
@@ -54,18 +49,6 @@ def note_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
-
-
-def load_table(device: str) -> LatencyTable:
-    """Return the latency table that `--device` names: a shipped device, or the path of a table file.
-
-    Raises UserError for an unknown name (listing the known ones) or a file that cannot be believed.
-    """
-    from latency_lut.devices import load_device
-
-    from latency_lut import LatencyTable
-
-    return LatencyTable.load(device) if Path(device).is_file() else load_device(device)
 
 
 def network_title(network: str) -> str:

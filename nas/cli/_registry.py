@@ -43,15 +43,9 @@ GROUPS = {
 }
 
 COMMANDS = (
-    CommandEntry(
-        "", "show", "nas.cli.show", "show", LOOK, "Layers, parameters and multiply-adds of a network."
-    ),
-    CommandEntry(
-        "", "latency", "nas.cli.latency", "latency", LOOK, "Predicted latency on a phone, by layer."
-    ),
-    CommandEntry(
-        "", "spaces", "nas.cli.spaces", "spaces", LOOK, "The search spaces and how many networks each holds."
-    ),
+    CommandEntry("", "show", "nas.cli.show", "show", LOOK, "Layers, parameters and multiply-adds of a network."),
+    CommandEntry("", "latency", "nas.cli.latency", "latency", LOOK, "Predicted latency on a phone, by layer."),
+    CommandEntry("", "spaces", "nas.cli.spaces", "spaces", LOOK, "The search spaces and how many networks each holds."),
     CommandEntry(
         "",
         "devices",
@@ -69,9 +63,7 @@ COMMANDS = (
         "Find the most accurate network within a latency budget.",
     ),
     CommandEntry("", "train", "nas.cli.train", "train", FIND, "Train a network on your own images."),
-    CommandEntry(
-        "", "netadapt", "nas.cli.netadapt", "netadapt", FIND, "Slim a network, layer by layer, to a latency."
-    ),
+    CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND, "Slim a network, layer by layer, to a latency."),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST, "How well the supernet ranks networks."),
     CommandEntry(
         "lut",
@@ -92,12 +84,8 @@ COMMANDS = (
     CommandEntry(
         "lut", "validate", "nas.cli.lut_validate", "validate", TRUST, "Compare predictions with measurements."
     ),
-    CommandEntry(
-        "lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."
-    ),
-    CommandEntry(
-        "lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."
-    ),
+    CommandEntry("lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."),
+    CommandEntry("lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."),
     CommandEntry(
         "predictor",
         "validate",

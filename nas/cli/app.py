@@ -87,9 +87,7 @@ def _assemble() -> typer.Typer:
         root.add_typer(groups[name], name=name, rich_help_panel=panel)
     for entry in COMMANDS:
         if entry.exists():
-            register = groups[entry.group].command(
-                entry.name, help=entry.summary, rich_help_panel=entry.panel
-            )
+            register = groups[entry.group].command(entry.name, help=entry.summary, rich_help_panel=entry.panel)
             register(_listed(entry))
     return root
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from latency_lut.devices import device_names, load_device
-
 from latency_lut import LatencyTable
+from latency_lut.devices import device_names, load_device
 from nas.cli._common import JsonOption, output_console, print_json
 
 
@@ -37,9 +36,7 @@ def devices(json: JsonOption = False) -> None:
         made = table.provenance
         error = "" if made.left_out_error_pct is None else f"{made.left_out_error_pct:.1f} %"
         what = f"{made.device}, {made.soc}, {made.precision.value}, {made.cores}, {made.runtime}"
-        shown.add_row(
-            name, what, f"{made.method.value} {made.date}", error, f"±{made.network_interval_pct:.1f} %"
-        )
+        shown.add_row(name, what, f"{made.method.value} {made.date}", error, f"±{made.network_interval_pct:.1f} %")
     output_console().print(shown)
 
 

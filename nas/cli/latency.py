@@ -32,9 +32,7 @@ NetworksArgument = Annotated[
 ]
 ExtrapolateOption = Annotated[
     bool,
-    typer.Option(
-        "--extrapolate", help="Estimate operations outside the measured range, and flag the result."
-    ),
+    typer.Option("--extrapolate", help="Estimate operations outside the measured range, and flag the result."),
 ]
 
 
@@ -68,9 +66,7 @@ def latency(
     console.print(_summary(table, predictions))
 
 
-def _document(
-    network: str, architecture: Architecture, prediction: Prediction, device: str
-) -> dict[str, Any]:
+def _document(network: str, architecture: Architecture, prediction: Prediction, device: str) -> dict[str, Any]:
     return {
         "network": network,
         "architecture": str(architecture),
@@ -102,9 +98,7 @@ def _by_layer(architecture: Architecture, prediction: Prediction) -> Table:
     return table
 
 
-def _side_by_side(
-    titles: list[str], architectures: list[Architecture], predictions: list[Prediction]
-) -> Table:
+def _side_by_side(titles: list[str], architectures: list[Architecture], predictions: list[Prediction]) -> Table:
     """One column a network: its layers in running order, then the figures to compare."""
     from rich.table import Table
 

@@ -60,7 +60,7 @@ def _print_table(network: str, architecture: Architecture, rows: tuple[LayerRow,
         table.add_row(
             row.layer,
             short_block(row),
-            f"{row.in_size}²×{row.in_channels} → {row.out_size}²×{row.out_channels}",
+            row.shape,
             str(row.hidden or ""),
             str(row.squeeze or ""),
             row.activation,
@@ -72,7 +72,5 @@ def _print_table(network: str, architecture: Architecture, rows: tuple[LayerRow,
     title = str(network) if "," not in network else "network"
     console.print(Text(f"{title}  {architecture.resolution}×{architecture.resolution}", style="bold"))
     console.print(table)
-    console.print(
-        Text("SE: squeeze-excite channels   +: shortcut   MAdds: millions of multiply-adds", style="dim")
-    )
+    console.print(Text("SE: squeeze-excite channels   +: shortcut   MAdds: millions of multiply-adds", style="dim"))
     console.print(Text(str(architecture), style="dim"), soft_wrap=True)

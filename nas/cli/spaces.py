@@ -39,7 +39,5 @@ def _document(space: SearchSpace) -> dict[str, Any]:
         "name": space.name,
         "about": space.spec.about,
         "networks": space.count(),
-        "choices": [
-            {"path": choice.path, "values": [str(v) for v in choice.values]} for choice in space.choices
-        ],
+        "choices": [{"path": choice.path, "values": [str(v) for v in choice.values]} for choice in space.choices],
     }

@@ -49,6 +49,11 @@ class LayerRow:
     squeeze: int = 0
     shortcut: bool = False
 
+    @property
+    def shape(self) -> str:
+        """Sizes in pixels and channels, in and out, such as `56²×24 → 28²×40`."""
+        return f"{self.in_size}²×{self.in_channels} → {self.out_size}²×{self.out_channels}"
+
 
 def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
     """Return one row for the stem, each block and the head, in running order."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+TEMPLATE = Path(__file__).with_name("page.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a page; `body` is safe markup made by `nas.report.sections`, `note` one plain sentence below it."""
+    """One part of a page: `body` is safe markup from `nas.report.sections`, `note` a sentence below it."""
 
     title: str
     body: Markup
@@ -42,9 +42,7 @@ def render_page(
     footer: str,
 ) -> str:
     """Return the HTML text of a page; all plain text is escaped, the same content gives the same bytes."""
-    page = _template().render(
-        title=title, subtitle=subtitle, figures=figures, sections=sections, footer=footer
-    )
+    page = _template().render(title=title, subtitle=subtitle, figures=figures, sections=sections, footer=footer)
     return f"{page.rstrip()}\n"
 
 
@@ -52,7 +50,5 @@ def render_page(
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

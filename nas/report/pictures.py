@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+_BLUE, _RED, _GREY = "#0b6bcb", "#c8372d", "#4c5766"
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -21,45 +23,32 @@ class Point:
 
 
 def draw_front(
-    front: Sequence[Point],
-    references: Sequence[Point],
-    chosen: Point,
-    budget_ms: float,
-    *,
-    title: str,
-    accuracy: str,
+    front: Sequence[Point], references: Sequence[Point], chosen: Point, budget_ms: float, *, accuracy: str
 ) -> Drawing:
-    """Draw a front with reference networks, the chosen network and the budget; `accuracy` names the vertical axis."""
+    """Draw a front, reference networks, the chosen network and the budget; `accuracy` names the vertical axis."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(9, 5), layout="constrained")
+    drawing = Figure(figsize=(9, 4.8), layout="constrained")
     axes = drawing.add_subplot()
-    axes.step(
-        [point.latency_ms for point in front], [point.top1 for point in front],
-        where="post", color="#0b6bcb", linewidth=1.5, marker="o", markersize=3.5, label="Pareto front of the search",
-    )  # fmt: skip
-    if references:
-        axes.plot(
-            [point.latency_ms for point in references], [point.top1 for point in references],
-            "D", color="#5b6675", markersize=5, label="reference networks, same predictor and table",
-        )  # fmt: skip
+    axes.plot(*_columns(front), drawstyle="steps-post", color=_BLUE, linewidth=1.5)
+    axes.plot(*_columns(front), "o", color=_BLUE, markersize=3.5, label="best found at each latency")
+    axes.plot(*_columns(references), "D", color=_GREY, markersize=5, label="reference networks")
     for point in references:
-        axes.annotate(
-            point.name, (point.latency_ms, point.top1), xytext=(6, -10), textcoords="offset points", fontsize=8.5,
-            color="#3b4655",
-        )  # fmt: skip
-    axes.axvline(budget_ms, color="#c8372d", linewidth=1, linestyle="--", label=f"budget {budget_ms:g} ms")
-    axes.plot(
-        [chosen.latency_ms], [chosen.top1], "*", color="#c8372d", markersize=15, label=chosen.name, zorder=5
-    )
+        place = (point.latency_ms, point.top1)
+        axes.annotate(point.name, place, xytext=(6, -10), textcoords="offset points", fontsize=8.5, color=_GREY)
+    axes.axvline(budget_ms, color=_RED, linewidth=1, linestyle="--", label=f"budget {budget_ms:g} ms")
+    axes.plot(*_columns([chosen]), "*", color=_RED, markersize=15, label=chosen.name, zorder=5)
     axes.set_xlabel("predicted latency on the phone [ms]")
     axes.set_ylabel(f"{accuracy} [%]")
-    axes.set_title(title, fontsize=11, loc="left")
     axes.grid(color="#e3e8ee", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, loc="lower right")
     return drawing
+
+
+def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [point.latency_ms for point in points], [point.top1 for point in points]
 
 
 def png_bytes(drawing: Drawing) -> bytes:
@@ -70,7 +59,7 @@ def png_bytes(drawing: Drawing) -> bytes:
 
 
 def svg_text(drawing: Drawing) -> str:
-    """Return a drawing as an inline `<svg>` element with its text as text; the same drawing gives the same text."""
+    """Return a drawing as an `<svg>` element with its text as text; the same drawing gives the same text."""
     from matplotlib import rc_context
 
     buffer = io.StringIO()

@@ -8,7 +8,6 @@ from math import sqrt
 from markupsafe import Markup, escape
 
 from nas.report.layers import LayerRow, describe_block
-from searchspace.architecture import Architecture
 
 _GAP = 4
 _DIAGRAM_HEIGHT = 150
@@ -21,7 +20,7 @@ def table(
     numbers: Sequence[int] = (),
     chosen: int = -1,
 ) -> Markup:
-    """Return a table; `numbers` are the indices of right-aligned columns, `chosen` the index of the marked row."""
+    """Return a table; `numbers` are the right-aligned columns, `chosen` is the marked row."""
     head = Markup("").join(_cell("th", name, i in numbers) for i, name in enumerate(columns))
     body = Markup("").join(
         Markup("<tr{}>{}</tr>\n").format(
@@ -30,9 +29,9 @@ def table(
         )
         for index, row in enumerate(rows)
     )
-    return Markup(
-        '<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>'
-    ).format(head, body)
+    return Markup('<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>').format(
+        head, body
+    )
 
 
 def _cell(tag: str, value: str | Markup, number: bool) -> Markup:
@@ -42,9 +41,7 @@ def _cell(tag: str, value: str | Markup, number: bool) -> Markup:
 
 def facts(values: Mapping[str, str]) -> Markup:
     """Return a two-column table of names and values."""
-    rows = Markup("").join(
-        Markup("<tr><th>{}</th><td>{}</td></tr>\n").format(*item) for item in values.items()
-    )
+    rows = Markup("").join(Markup("<tr><th>{}</th><td>{}</td></tr>\n").format(*item) for item in values.items())
     return Markup('<div class="scroll"><table class="facts"><tbody>\n{}</tbody></table></div>').format(rows)
 
 
@@ -59,18 +56,18 @@ def picture(svg: str, description: str) -> Markup:
 
 
 def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Markup:
-    """Return the layer table with each layer's share of the latency as a bar; both sequences go layer by layer."""
+    """Return the layer table with each layer's share of the latency as a bar."""
     total, longest = sum(latencies_ms), max(latencies_ms)
     cells = [
         (
             row.layer,
             describe_block(row),
-            f"{row.in_size}²×{row.in_channels} → {row.out_size}²×{row.out_channels}",
+            row.shape,
             f"{row.params:,}",
             f"{row.madds / 1e6:.1f} M",
             f"{latency_ms:.2f} ms",
-            Markup('<span class="bar" style="width:{:.1f}%"></span> {:.1f} %').format(
-                80 * latency_ms / longest, 100 * latency_ms / total
+            Markup('<span class="bar" style="width:{:.0f}px"></span> {:.1f} %').format(
+                130 * latency_ms / longest, 100 * latency_ms / total
             ),
         )
         for row, latency_ms in zip(rows, latencies_ms, strict=True)
@@ -79,15 +76,16 @@ def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Mar
     return table(columns, cells, numbers=(3, 4, 5))
 
 
-def architecture_diagram(architecture: Architecture, rows: Sequence[LayerRow]) -> Markup:
-    """Return a drawing of the layers in running order: height is the map's size, width the channels, colour the kind.
+def architecture_diagram(rows: Sequence[LayerRow]) -> Markup:
+    """Draw the layers in running order: height is the map's size, width the channels, colour the kind.
 
-    Both lengths go with the square root, so that the smallest layers stay visible; each layer tells its row on hover.
+    Both lengths go with the square root, so that small layers stay visible; hovering a layer tells its row.
     """
+    largest = max(row.out_size for row in rows)
     shapes, x = [], 0.0
     for row in rows:
         width = 6 + 1.6 * sqrt(row.out_channels)
-        height = 14 + (_DIAGRAM_HEIGHT - 14) * sqrt(row.out_size / architecture.resolution)
+        height = 14 + (_DIAGRAM_HEIGHT - 14) * sqrt(row.out_size / largest)
         shapes.append(_drawn(row, x, width, height))
         x += width + _GAP
     view = Markup('<svg viewBox="0 0 {:.0f} {}" width="100%" role="img" aria-label="layers of the network">')
@@ -96,24 +94,22 @@ def architecture_diagram(architecture: Architecture, rows: Sequence[LayerRow]) -
         for kind in dict.fromkeys(row.block for row in rows)
     )
     drawing = view.format(x - _GAP, _DIAGRAM_HEIGHT + 20) + Markup("\n").join(shapes) + Markup("</svg>")
-    return Markup(
-        '{}\n<div class="legend">{}<span style="--swatch:var(--ink)">squeeze-excite</span></div>'
-    ).format(drawing, legend)
+    return Markup('{}\n<div class="legend">{}<span style="--swatch:var(--ink)">squeeze-excite</span></div>').format(
+        drawing, legend
+    )
 
 
 def _drawn(row: LayerRow, x: float, width: float, height: float) -> Markup:
     y = (_DIAGRAM_HEIGHT - height) / 2
     gate = Markup("")
     if row.squeeze:
-        gate = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3" fill="var(--ink)"/>').format(
-            x + width / 2, y + height + 6
-        )
+        gate = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3" fill="var(--ink)"/>').format(x + width / 2, y + height + 6)
     label = Markup("")
     if row.kernel > 1:
-        label = Markup(
-            '<text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-size="10" fill="#fff">{}</text>'
-        ).format(x + width / 2, _DIAGRAM_HEIGHT / 2 + 3.5, row.kernel)
-    tip = f"{row.layer}: {describe_block(row)}; {row.in_size}²×{row.in_channels} → {row.out_size}²×{row.out_channels}"
+        label = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-size="10" fill="#fff">{}</text>').format(
+            x + width / 2, _DIAGRAM_HEIGHT / 2 + 3.5, row.kernel
+        )
+    tip = f"{row.layer}: {describe_block(row)}; {row.shape}"
     return Markup(
         '<g><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" '
         'fill="var(--{})"/>{}{}</g>'

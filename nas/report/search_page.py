@@ -1,0 +1,176 @@
+"""The page of a search: what was found, what it is compared with, and what its figures rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from latency_lut import LatencyTable, Prediction
+from nas.export import ExportRecord
+from nas.report import sections
+from nas.report.layers import layer_rows
+from nas.report.page import Figure, Section, render_page
+from nas.report.pictures import Point, draw_front, svg_text
+from searchspace.architecture import Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredNetwork:
+    """A network with its predicted latency and its top-1 in percent from the evaluator of the run."""
+
+    name: str
+    architecture: Architecture
+    prediction: Prediction
+    top1: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSummary:
+    """All a search run shows: the winner, the front, reference networks and where the figures come from.
+
+    `front` is sorted by latency; `accuracy_label` names what `top1` is; `accuracy_basis` maps facts about the
+    evaluator, such as its rank correlation, to their values.
+    """
+
+    winner: ScoredNetwork
+    front: tuple[Point, ...]
+    references: tuple[ScoredNetwork, ...]
+    budget_ms: float
+    device: str
+    space: str
+    seed: int
+    evaluations: int
+    table: LatencyTable
+    accuracy_label: str
+    accuracy_basis: Mapping[str, str]
+    export: ExportRecord | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def points(self) -> tuple[tuple[Point, ...], Point]:
+        """Return the reference networks and the winner as points of the front's picture."""
+        references = tuple(Point(r.prediction.latency_ms, r.top1, r.name) for r in self.references)
+        return references, Point(self.winner.prediction.latency_ms, self.winner.top1, self.winner.name)
+
+
+def search_page(summary: SearchSummary) -> str:
+    """Return the HTML text of a search's page."""
+    winner, made = summary.winner, summary.table.provenance
+    rows = layer_rows(winner.architecture)
+    per_layer_ms = [layer.latency_ms for layer in winner.prediction.layers]
+    parts = [
+        Section("Latency against accuracy", _front(summary), _FRONT_NOTE),
+        Section("Beside reference networks", _comparison(summary), "All rows: same latency table, same evaluator."),
+        Section("The network", sections.architecture_diagram(rows), _DIAGRAM_NOTE),
+        Section("Layer by layer", sections.latency_bars(rows, per_layer_ms), _overhead(winner.prediction)),
+        Section("What the latency rests on", sections.facts(latency_facts(summary.table))),
+        Section("What the accuracy rests on", sections.facts(summary.accuracy_basis)),
+    ]
+    if summary.export is not None:
+        parts.append(Section("The exported model", _exported(summary.export, winner.prediction, summary.device)))
+    parts.append(Section("Compact text", sections.text_block(str(winner.architecture)), _TEXT_NOTE))
+    if summary.settings:
+        parts.append(Section("How to get it again", sections.facts(summary.settings)))
+    return render_page(
+        title=f"A network for {made.device} within {summary.budget_ms:g} ms",
+        subtitle=f"{summary.evaluations:,} networks of the space {summary.space} were tried; seed {summary.seed}.",
+        figures=_figures(summary),
+        sections=parts,
+        footer="Latencies are predictions for the phone unless they are said to be measured.",
+    )
+
+
+_FRONT_NOTE = (
+    "Each point of the line is the most accurate network found up to that latency. "
+    "The budget is met by the upper end of the winner's latency interval, so the winner lies left of it."
+)
+_DIAGRAM_NOTE = "Left to right; height is the feature map's size, width its channels, the number the kernel size."
+_TEXT_NOTE = "Every command takes this text, or this run's folder, as NETWORK."
+
+
+def latency_facts(table: LatencyTable) -> dict[str, str]:
+    """Return what a reader must know of a latency table to judge its predictions."""
+    made = table.provenance
+    found = {
+        "device": f"{made.device} ({made.soc})",
+        "conditions": f"{made.precision.value}, batch 1, {made.threads} thread(s), {made.cores}",
+        "runtime": f"{made.runtime} {made.runtime_build}",
+        "method": f"{made.method.value}, {made.date}",
+        "entries": f"{len(table):,} operations",
+        "90 % interval": f"±{made.network_interval_pct:.1f} % of a whole network's latency",
+    }
+    if made.points_used is not None:
+        found["measurements used"] = f"{made.points_used:,}"
+    if made.left_out_error_pct is not None:
+        found["error on measurements left out"] = f"{made.left_out_error_pct:.2f} % on average"
+    if made.sources:
+        found["sources"] = "; ".join(made.sources)
+    if made.notes:
+        found["notes"] = made.notes
+    return found
+
+
+def _figures(summary: SearchSummary) -> list[Figure]:
+    winner = summary.winner
+    prediction, architecture = winner.prediction, winner.architecture
+    figures = [
+        Figure(summary.accuracy_label, f"{winner.top1:.2f} %"),
+        Figure(
+            "predicted latency",
+            f"{prediction.latency_ms:.1f} ms",
+            f"90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms",
+        ),
+        Figure("budget", f"{summary.budget_ms:g} ms", "kept by the upper end"),
+        Figure("multiply-adds", f"{architecture.madds / 1e6:.0f} M"),
+        Figure("parameters", f"{architecture.params / 1e6:.2f} M"),
+    ]
+    if summary.export is not None:
+        figures.append(Figure("measured on this machine", f"{summary.export.host_latency_ms:.1f} ms", "not the phone"))
+    return figures
+
+
+def _front(summary: SearchSummary) -> Markup:
+    references, chosen = summary.points()
+    drawing = draw_front(summary.front, references, chosen, summary.budget_ms, accuracy=summary.accuracy_label)
+    named = ", ".join(f"{p.name} {p.latency_ms:.1f} ms {p.top1:.2f} %" for p in (chosen, *references))
+    return sections.picture(svg_text(drawing), f"Top-1 accuracy against predicted latency: {named}")
+
+
+def _comparison(summary: SearchSummary) -> Markup:
+    networks = sorted((summary.winner, *summary.references), key=lambda network: network.prediction.latency_ms)
+    rows = [
+        (
+            network.name,
+            f"{network.top1:.2f} %",
+            f"{network.prediction.latency_ms:.1f} ms",
+            f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
+            f"{network.architecture.madds / 1e6:.0f} M",
+            f"{network.architecture.params / 1e6:.2f} M",
+        )
+        for network in networks
+    ]
+    columns = ("network", summary.accuracy_label, "latency", "90 % interval", "MAdds", "params")
+    return sections.table(columns, rows, numbers=(1, 2, 3, 4, 5), chosen=networks.index(summary.winner))
+
+
+def _overhead(prediction: Prediction) -> str:
+    if not prediction.overhead_ms:
+        return ""
+    return f"A network takes {prediction.overhead_ms:.2f} ms beside its layers; the total includes it."
+
+
+def _exported(export: ExportRecord, prediction: Prediction, device: str) -> Markup:
+    return sections.facts(
+        {
+            "file": f"{export.file}, {export.size_bytes / 1e6:.1f} MB",
+            "weights": export.weights
+            if export.weights == "trained"
+            else "untrained: random numbers, good for timing; train the network before you use its answers",
+            f"predicted on {device}": f"{prediction.latency_ms:.1f} ms",
+            "measured on this machine": f"{export.host_latency_ms:.1f} ms, {export.host_threads} thread(s), "
+            f"median of {export.host_runs} runs with {100 * export.host_spread:.0f} % spread",
+            "this machine": f"{export.host}; {export.runtime}",
+            "difference to torch": f"{export.output_error:.1e} of the outputs' range",
+        }
+    )
