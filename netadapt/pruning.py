@@ -1,0 +1,99 @@
+"""Weights of a slimmer network, truncated from those of a wider one.
+
+The kept channels keep their order. Where a shortcut adds only to the leading share of a block's channels, as many
+are kept on each side of that boundary as the smaller network has there, so that a kept channel computes what it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from netadapt.groups import Group, Role, Site
+from netadapt.importance import Criterion, State, channel_scores
+from netadapt.layout import weight_layers
+from searchspace.architecture import Architecture, InvertedResidual, Sandglass
+
+Kept = Mapping[Site, Tensor]
+"""For each site that shrinks, the indices of the channels kept, (new width,)."""
+
+
+def prune(
+    architecture: Architecture,
+    smaller: Architecture,
+    widths: Mapping[Group, int],
+    state: State,
+    criterion: Criterion = Criterion.L2,
+    gradients: State | None = None,
+) -> dict[str, Tensor]:
+    """Return the state dict of `smaller`, which is `resized(architecture, widths)`, cut from `state`.
+
+    Raises UserError when `state` is not of `architecture`, or as `channel_scores` does.
+    """
+    require_state(architecture, state)
+    kept: dict[Site, Tensor] = {}
+    for group, width in widths.items():
+        scores = channel_scores(architecture, group, state, criterion, gradients)
+        indices = kept_channels(scores, width, _boundaries(architecture, smaller, group))
+        kept.update(dict.fromkeys(group.sites, indices))
+    kept.update(_kept_squeezes(architecture, smaller, state))
+    return _cut(architecture, state, kept)
+
+
+def kept_channels(scores: Tensor, width: int, boundaries: Mapping[int, int] | None = None) -> Tensor:
+    """Return the indices of the `width` best of `scores`, (channels,), in order; ties go to the first.
+
+    `boundaries` maps a count of leading channels to how many channels are kept among them.
+    """
+    chosen: list[int] = []
+    start = 0
+    for end, kept_before_end in sorted({**(boundaries or {}), len(scores): width}.items()):
+        # Only channels of the segment itself, unless several shortcut shares meet and rounding leaves it short.
+        order = sorted(range(end), key=lambda channel: (channel < start, -float(scores[channel]), channel))
+        free = [channel for channel in order if channel not in chosen]
+        chosen += sorted(free[: kept_before_end - len(chosen)])
+        start = end
+    return torch.tensor(chosen, dtype=torch.long)
+
+
+def _boundaries(architecture: Architecture, smaller: Architecture, group: Group) -> dict[int, int]:
+    """Return, for every partial shortcut that the group carries, its channels before and after."""
+    pairs = zip(architecture.placed_blocks(), smaller.placed_blocks(), strict=True)
+    return {
+        old.shortcut_channels: new.shortcut_channels
+        for layer, (old, new) in enumerate(pairs, start=1)
+        if Site(layer, Role.OUT) in group.sites and 0 < old.shortcut_channels < old.block.out
+    }
+
+
+def _kept_squeezes(architecture: Architecture, smaller: Architecture, state: State) -> dict[Site, Tensor]:
+    """Return the channels kept inside each squeeze-excite that narrows, by the norm of their filters."""
+    kept = {}
+    for number, (old, new) in enumerate(zip(architecture.blocks, smaller.blocks, strict=True), start=1):
+        if not isinstance(old, InvertedResidual | Sandglass) or not isinstance(new, InvertedResidual | Sandglass):
+            continue
+        if new.squeeze < old.squeeze:
+            filters = state[f"blocks.{number - 1}.squeeze_excite.reduce.weight"]
+            kept[Site(number, Role.SQUEEZE)] = kept_channels(filters.flatten(1).norm(dim=1), new.squeeze)
+    return kept
+
+
+def _cut(architecture: Architecture, state: State, kept: Kept) -> dict[str, Tensor]:
+    result = dict(state)
+    for layer in weight_layers(architecture):
+        if layer.writes is not None and layer.writes in kept:
+            for name in (layer.weight, *layer.vectors):
+                result[name] = result[name].index_select(0, kept[layer.writes])
+        if layer.reads is not None and layer.reads in kept:
+            result[layer.weight] = result[layer.weight].index_select(1, kept[layer.reads])
+    return {name: tensor.clone() for name, tensor in result.items()}
+
+
+def require_state(architecture: Architecture, state: State) -> None:
+    """Raise UserError unless `state` has every weight of `architecture`, in its shape."""
+    from searchspace.modules import empty_network
+    from searchspace.weights import load_state
+
+    load_state(empty_network(architecture), dict(state), "the given weights")
