@@ -259,8 +259,7 @@ class Architecture:
     @cached_property
     def _layers(self) -> tuple[Layer, ...]:
         blocks = (
-            Layer(f"block{number}", block_ops(placed))
-            for number, placed in enumerate(self.placed_blocks(), start=1)
+            Layer(f"block{number}", block_ops(placed)) for number, placed in enumerate(self.placed_blocks(), start=1)
         )
         stem = Layer("stem", stem_ops(self.stem, self.resolution))
         head = Layer("head", head_ops(self.head, self.final_size, self.blocks[-1].out, self.classes))

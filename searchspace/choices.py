@@ -110,9 +110,7 @@ class ChoiceSet:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             choice = self.choices[column]
-            raise UserError(
-                f"{choice.path}: value index {batch[row, column]} is outside 0..{len(choice.values) - 1}"
-            )
+            raise UserError(f"{choice.path}: value index {batch[row, column]} is outside 0..{len(choice.values) - 1}")
         return self.canonical(batch.astype(np.uint8))
 
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:

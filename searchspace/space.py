@@ -23,8 +23,8 @@ from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
 from searchspace.errors import UserError
 from searchspace.layers import Place, build_layer
 from searchspace.ops import Op
+from searchspace.space_file import WIDTH_FIELDS, Option, SpaceSpec, Stage, load_spec
 from searchspace.widths import make_divisible
-from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
 
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
 
@@ -40,7 +40,34 @@ class Binding:
     choice: int | None
 
     def read(self, genotype: Reader) -> Any:
+        """The value that a genotype gives the field."""
         return self.values[0 if self.choice is None else genotype(self.choice)]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """A stage with the indices of its choices, None where the file leaves none."""
+
+    stage: Stage
+    block_at: int | None
+    depth_at: int | None
+    layers: tuple[tuple[tuple[Binding, ...], ...], ...]  # [layer][option]
+    widths: tuple[tuple[Binding, ...], ...]  # one entry where all options agree on the width, else [option]
+
+    def option(self, genotype: Reader) -> int:
+        """Index of the option chosen."""
+        return 0 if self.block_at is None else genotype(self.block_at)
+
+    def depth(self, genotype: Reader) -> int:
+        """Number of layers chosen."""
+        return self.stage.depths[0 if self.depth_at is None else genotype(self.depth_at)]
+
+    def out_channels(self, genotype: Reader) -> int:
+        """Channels that leave the stage."""
+        if self.stage.fixed:
+            return self.stage.fixed[-1].out
+        bindings = self.widths[self.option(genotype) if len(self.widths) > 1 else 0]
+        return width_of({binding.field: binding.read(genotype) for binding in bindings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +95,7 @@ class SearchSpace(ChoiceSet):
         self._listed: list[Choice] = []
         self._at: dict[str, int] = {}
         self._list("resolution", spec.resolutions)
-        self._layers = tuple(self._walk(stage) for stage in spec.stages)
+        self.plans = tuple(self._walk(stage) for stage in spec.stages)
         super().__init__(self._listed)
         strides = [spec.stem.stride]
         for stage in spec.stages:
@@ -82,8 +109,8 @@ class SearchSpace(ChoiceSet):
             self._at[path] = len(self._listed)
             self._listed.append(Choice(path, values, when))
 
-    def _walk(self, stage: Stage) -> tuple[tuple[tuple[Binding, ...], ...], ...]:
-        """List a stage's choices; return the bindings of each layer under each option, [layer][option]."""
+    def _walk(self, stage: Stage) -> StagePlan:
+        """List a stage's choices."""
         self._list(f"{stage.name}/block", tuple(option.name for option in stage.options))
         self._list(f"{stage.name}/depth", stage.depths)
         names = dict.fromkeys(name for option in stage.options for name in option.fields)
@@ -95,7 +122,14 @@ class SearchSpace(ChoiceSet):
             for name in names:
                 if name in self.spec.per_layer or (layer == 0 and any(name in o.first for o in stage.options)):
                     self._list_field(stage, name, layer)
-        return tuple(tuple(self._bind(stage, option, layer) for option in stage.options) for layer in layers)
+        bindings = tuple(tuple(self._bind(stage, option, k) for option in stage.options) for k in layers)
+        return StagePlan(
+            stage=stage,
+            block_at=self._at.get(f"{stage.name}/block"),
+            depth_at=self._at.get(f"{stage.name}/depth"),
+            layers=bindings,
+            widths=_width_bindings(bindings[0]) if bindings else (),
+        )
 
     def _list_field(self, stage: Stage, name: str, layer: int | None) -> None:
         """List the choice of one field, for the options that leave it open and the depths that have the layer."""
@@ -135,51 +169,31 @@ class SearchSpace(ChoiceSet):
 
     # Reading a genotype
 
-    def _read(self, path: str, values: tuple[Any, ...], genotype: Reader) -> Any:
-        return values[genotype(self._at[path])] if path in self._at else values[0]
+    def resolution(self, genotype: Reader) -> int:
+        """The input resolution chosen, in pixels."""
+        at = self._at.get("resolution")
+        return self.spec.resolutions[0 if at is None else genotype(at)]
 
-    def _option(self, stage: Stage, genotype: Reader) -> int:
-        at = self._at.get(f"{stage.name}/block")
-        return 0 if at is None else genotype(at)
-
-    def _depth(self, stage: Stage, genotype: Reader) -> int:
-        depth: int = self._read(f"{stage.name}/depth", stage.depths, genotype)
-        return depth
-
-    def _out_channels(self, number: int, genotype: Reader) -> int:
+    def channels(self, number: int, genotype: Reader) -> int:
         """Channels that leave stage `number`; those of the stem for -1."""
-        if number < 0:
-            return self.spec.stem.out
-        stage = self.spec.stages[number]
-        if stage.fixed:
-            return stage.fixed[-1].out
-        bindings = self._layers[number][0][self._option(stage, genotype)]
-        return width_of({b.field: b.read(genotype) for b in bindings if b.field in ("width", "multiplier")})
+        return self.plans[number].out_channels(genotype) if number >= 0 else self.spec.stem.out
 
-    def _layer_block(self, number: int, layer: int, genotype: Reader) -> Block | None:
-        """The block of a layer, None where the layer is absent or skipped."""
-        stage = self.spec.stages[number]
-        if layer >= stage.depths[0] and layer >= self._depth(stage, genotype):
+    def layer_block(self, number: int, layer: int, genotype: Reader) -> Block | None:
+        """The block of a layer of a stage, None where the layer is absent or skipped."""
+        plan = self.plans[number]
+        if plan.stage.fixed:
+            return plan.stage.fixed[layer]
+        if layer >= plan.stage.depths[0] and layer >= plan.depth(genotype):
             return None
-        option = self._option(stage, genotype)
-        out = self._out_channels(number, genotype)
+        option = plan.option(genotype)
+        out = plan.out_channels(genotype)
         place = Place(
-            in_channels=out if layer else self._out_channels(number - 1, genotype),
+            in_channels=out if layer else self.channels(number - 1, genotype),
             out_channels=out,
-            stride=1 if layer else stage.stride,
+            stride=1 if layer else plan.stage.stride,
         )
-        bindings = self._layers[number][layer][option]
-        return make_layer(stage.options[option].kind, tuple((b.field, b.read(genotype)) for b in bindings), place)
-
-    def _stage_blocks(self, number: int, genotype: Reader) -> Iterator[Block]:
-        stage = self.spec.stages[number]
-        if stage.fixed:
-            yield from stage.fixed
-            return
-        for layer in range(self._depth(stage, genotype)):
-            block = self._layer_block(number, layer, genotype)
-            if block is not None:
-                yield block
+        fields = tuple((b.field, b.read(genotype)) for b in plan.layers[layer][option])
+        return make_layer(plan.stage.options[option].kind, fields, place)
 
     def decode(self, genotype: NDArray[Any] | Sequence[int]) -> Architecture:
         """Return the architecture of one genotype, shape (choices,).
@@ -188,11 +202,15 @@ class SearchSpace(ChoiceSet):
         """
         values = self.check(genotype)[0].tolist()
         read: Reader = values.__getitem__
-        stages = range(len(self.spec.stages))
+        blocks = (
+            self.layer_block(number, layer, read)
+            for number, plan in enumerate(self.plans)
+            for layer in range(len(plan.stage.fixed) or plan.depth(read))
+        )
         return Architecture(
-            resolution=self._read("resolution", self.spec.resolutions, read),
+            resolution=self.resolution(read),
             stem=self.spec.stem,
-            blocks=tuple(block for number in stages for block in self._stage_blocks(number, read)),
+            blocks=tuple(block for block in blocks if block is not None),
             head=self.spec.head,
             classes=self.spec.classes,
         )
@@ -202,36 +220,34 @@ class SearchSpace(ChoiceSet):
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The stem, every layer of every stage and the head, in running order."""
-        resolution = (self._at["resolution"],) if "resolution" in self._at else ()
-        slots = [Slot("stem", -1, 0, resolution)]
-        for number, stage in enumerate(self.spec.stages):
-            for layer in range(len(stage.fixed) or stage.depths[-1]):
-                depends = {*resolution, *self._width_choices(number - 1 if layer == 0 else number)}
-                if not stage.fixed:
-                    depends |= self._layer_choices(number, layer)
-                slots.append(Slot(f"{stage.name}/layer{layer}", number, layer, tuple(sorted(depends))))
-        last = len(self.spec.stages)
-        slots.append(Slot("head", last, 0, tuple(sorted({*resolution, *self._width_choices(last - 1)}))))
+        resolution = {self._at["resolution"]} if "resolution" in self._at else set()
+        slots = [Slot("stem", -1, 0, tuple(resolution))]
+        for number, plan in enumerate(self.plans):
+            for layer in range(len(plan.stage.fixed) or plan.stage.depths[-1]):
+                depends = resolution | self._layer_choices(number, layer)
+                slots.append(Slot(f"{plan.stage.name}/layer{layer}", number, layer, tuple(sorted(depends))))
+        last = len(self.plans)
+        slots.append(Slot("head", last, 0, tuple(sorted(resolution | self._width_choices(last - 1)))))
         return tuple(slots)
 
     def _width_choices(self, number: int) -> set[int]:
         """The choices that decide how many channels leave a stage."""
-        if number < 0 or self.spec.stages[number].fixed:
+        if number < 0 or self.plans[number].stage.fixed:
             return set()
-        stage = self.spec.stages[number]
-        bindings = [[b for b in option if b.field in ("width", "multiplier")] for option in self._layers[number][0]]
-        found = {b.choice for option in bindings for b in option if b.choice is not None}
-        if len({tuple(b.values for b in option) for option in bindings}) > 1:
-            found.add(self._at[f"{stage.name}/block"])
-        return found
+        plan = self.plans[number]
+        found = {b.choice for option in plan.widths for b in option}
+        return (found | ({plan.block_at} if len(plan.widths) > 1 else set())) - {None}  # type: ignore[return-value]
 
     def _layer_choices(self, number: int, layer: int) -> set[int]:
-        stage = self.spec.stages[number]
-        found = {b.choice for option in self._layers[number][layer] for b in option if b.choice is not None}
-        found |= {self._at[path] for path in (f"{stage.name}/block",) if path in self._at}
-        if layer >= stage.depths[0]:
-            found.add(self._at[f"{stage.name}/depth"])
-        return found | self._width_choices(number)
+        """The choices that decide a layer's block and its input channels."""
+        plan = self.plans[number]
+        before = self._width_choices(number if layer else number - 1)
+        if plan.stage.fixed:
+            return before if layer == 0 else set()
+        found = {b.choice for option in plan.layers[layer] for b in option} | {plan.block_at}
+        if layer >= plan.stage.depths[0]:
+            found.add(plan.depth_at)
+        return before | {choice for choice in found if choice is not None}
 
     def slot_ops(self, slot: Slot, values: Sequence[int]) -> tuple[Op, ...]:
         """Return the operations of a slot when the choices of `slot.depends` have these value indices.
@@ -239,39 +255,31 @@ class SearchSpace(ChoiceSet):
         Empty where the layer is absent; equal to what `decode(genotype).ops()` lists for that layer.
         """
         read: Reader = dict(zip(slot.depends, values, strict=True)).__getitem__
-        resolution = self._read("resolution", self.spec.resolutions, read)
+        resolution = self.resolution(read)
         if slot.stage < 0:
             return stem_ops(self.spec.stem, resolution)
         size = -(-resolution // self._strides[slot.stage])
-        channels = self._out_channels(slot.stage if slot.layer else slot.stage - 1, read)
-        if slot.stage == len(self.spec.stages):
-            return head_ops(self.spec.head, size, channels, self.spec.classes)
-        stage = self.spec.stages[slot.stage]
+        if slot.stage == len(self.plans):
+            return head_ops(self.spec.head, size, self.channels(slot.stage - 1, read), self.spec.classes)
+        stage = self.plans[slot.stage].stage
+        block = self.layer_block(slot.stage, slot.layer, read)
+        if block is None:
+            return ()
         if stage.fixed:
             for before in stage.fixed[: slot.layer]:
-                size, channels = PlacedBlock(before, size, channels).out_size, before.out
-            return block_ops(PlacedBlock(stage.fixed[slot.layer], size, channels))
-        made = self._layer_block(slot.stage, slot.layer, read)
-        if made is None:
-            return ()
-        if slot.layer:
+                size = -(-size // before.stride)
+        elif slot.layer:
             size = -(-size // stage.stride)
-        return _cached_ops(PlacedBlock(made, size, channels))
+        if slot.layer:
+            channels = stage.fixed[slot.layer - 1].out if stage.fixed else block.out
+        else:
+            channels = self.channels(slot.stage - 1, read)
+        return _cached_ops(PlacedBlock(block, size, channels))
 
     def slot_table(self, slot: Slot) -> Iterator[tuple[Op, ...]]:
         """Yield the operations of a slot for all values of `slot.depends`, the last one varying fastest."""
         for values in product(*(range(int(self.radices[i])) for i in slot.depends)):
             yield self.slot_ops(slot, values)
-
-    # What `searchspace.space_match` reads
-
-    def bindings(self, number: int, layer: int) -> tuple[tuple[Binding, ...], ...]:
-        """Where the fields of a layer get their values, one tuple for each option of the stage."""
-        return self._layers[number][layer]
-
-    def path_index(self, path: str) -> int | None:
-        """Index of the choice with this path; None where the space leaves no choice there."""
-        return self._at.get(path)
 
     # From an architecture back to its genotype
 
@@ -317,13 +325,21 @@ class SearchSpace(ChoiceSet):
         return "\n".join(line for line in lines if line)
 
 
+def _width_bindings(options: tuple[tuple[Binding, ...], ...]) -> tuple[tuple[Binding, ...], ...]:
+    """What decides a stage's width: one entry where all options agree, else one for each option."""
+    each = tuple(tuple(b for b in option if b.field in WIDTH_FIELDS) for option in options)
+    return each[:1] if len(set(each)) == 1 else each
+
+
 def width_of(values: Mapping[str, Any]) -> int:
+    """Channels that a stage's `width` and `multiplier` stand for."""
     width: int = values["width"]
     return width if values["multiplier"] == 1 else make_divisible(width * values["multiplier"])
 
 
 @lru_cache(maxsize=1 << 16)
 def make_layer(kind: str, fields: tuple[tuple[str, Any], ...], place: Place) -> Block | None:
+    """`build_layer`, remembered: a space has few distinct blocks and is walked millions of times."""
     return build_layer(kind, dict(fields), place)
 
 

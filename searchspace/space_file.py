@@ -38,7 +38,7 @@ FORMAT = "space/1"
 MAX_DEPTH = 32
 _FILE_KEYS = {"format", "name", "about", "resolution", "classes", "stem", "head", "per_layer", "stages"}
 _STAGE_KEYS = {"name", "blocks", "block", "options", "stride", "depth", "first"}
-_WIDTH_FIELDS = {"width", "multiplier"}
+WIDTH_FIELDS = {"width", "multiplier"}
 
 Fields = dict[str, tuple[Any, ...]]
 
@@ -116,8 +116,8 @@ def _option(name: str, raw: Mapping[str, Any], common: Mapping[str, Any], place:
     known = dict(KINDS[kind].fields)
     own = {key: value for key, value in raw.items() if key not in ("block", "first")}
     # A field of the stage applies to the options that know it; a field of the option must be known.
-    shared = {key: value for key, value in common.items() if key in known or key in _WIDTH_FIELDS}
-    unknown = own.keys() - known.keys() - _WIDTH_FIELDS
+    shared = {key: value for key, value in common.items() if key in known or key in WIDTH_FIELDS}
+    unknown = own.keys() - known.keys() - WIDTH_FIELDS
     if unknown:
         raise UserError(f"{place}: {kind} has no field {min(unknown)!r}, it has {', '.join(sorted(known))}")
     given = {"multiplier": 1} | known | shared | own
@@ -144,7 +144,7 @@ def _stage(raw: Any, path: str | Path, number: int) -> Stage:
         raise UserError(f"{place}: expected either `block`, `options` or `blocks`")
     options = _mapping(stage.get("options") or {stage.get("block"): {}}, f"{place}: options")
     common = {key: value for key, value in stage.items() if key not in _STAGE_KEYS or key == "first"}
-    unknown = common.keys() - {"first"} - _WIDTH_FIELDS - {key for kind in KINDS.values() for key in kind.fields}
+    unknown = common.keys() - {"first"} - WIDTH_FIELDS - {key for kind in KINDS.values() for key in kind.fields}
     if unknown:
         raise UserError(f"{place}: unknown field {min(unknown)!r}")
     strides = _whole_numbers(stage.get("stride", 1), f"{place}: stride", 2)
@@ -181,6 +181,6 @@ def load_spec(path: str | Path) -> SpaceSpec:
         classes=classes[0],
         stem=parse_stem(str(content["stem"])),
         head=parse_head(str(content["head"])),
-        per_layer=frozenset(map(str, content.get("per_layer", ()))) - _WIDTH_FIELDS,
+        per_layer=frozenset(map(str, content.get("per_layer", ()))) - WIDTH_FIELDS,
         stages=tuple(_stage(stage, path, number) for number, stage in enumerate(stages, start=1)),
     )

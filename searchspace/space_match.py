@@ -29,12 +29,12 @@ def _possible(
     space: SearchSpace, number: int, layer: int, in_channels: int
 ) -> dict[Block | None, dict[Assignment, Assignment]]:
     """Every block a layer can be: for each, the stage-wide choices that allow it, with the layer's own choices."""
-    stage = space.spec.stages[number]
+    plan = space.plans[number]
+    stage = plan.stage
     possible: dict[Block | None, dict[Assignment, Assignment]] = {}
     for index, option in enumerate(stage.options):
-        bindings = space.bindings(number, layer)[index]
-        chosen = space.path_index(f"{stage.name}/block")
-        head: Assignment = () if chosen is None else ((chosen, index),)
+        bindings = plan.layers[layer][index]
+        head: Assignment = () if plan.block_at is None else ((plan.block_at, index),)
         for indices in product(*(range(len(b.values)) for b in bindings)):
             values = {b.field: b.values[i] for b, i in zip(bindings, indices, strict=True)}
             out = width_of(values)
@@ -77,13 +77,13 @@ class _Matcher:
 
     def _stage(self, number: int, position: int) -> list[tuple[dict[int, int], range]]:
         """Ways to match one stage: the values of its choices and the layers that take a block."""
-        stage = self.space.spec.stages[number]
+        plan = self.space.plans[number]
+        stage, depth_at = plan.stage, plan.depth_at
         if stage.fixed:
             here = self.blocks[position : position + len(stage.fixed)]
             self._reached(position + sum(a == b for a, b in zip(here, stage.fixed, strict=False)))
             return [({}, range(len(here)))] if here == stage.fixed else []
         ways = []
-        depth_at = self.space.path_index(f"{stage.name}/depth")
         agreed: dict[Assignment, dict[int, int]] | None = None
         for layer in range(min(stage.depths[-1], len(self.blocks) - position)):
             agreed = self._extend(agreed, number, layer, position)
@@ -152,8 +152,7 @@ def locate(space: SearchSpace, architecture: Architecture) -> tuple[Genotypes, t
         raise UserError(f"not in space {space.name}: {where}")
     values: dict[int, Any] = found[0]
     genotype = np.zeros((1, len(space.choices)), dtype=np.uint8)
-    resolution = space.path_index("resolution")
-    if resolution is not None:
-        values[resolution] = spec.resolutions.index(architecture.resolution)
+    if "resolution" in space.index:
+        values[space.index["resolution"]] = spec.resolutions.index(architecture.resolution)
     genotype[0, list(values)] = list(values.values())
     return space.canonical(genotype)[0], tuple(found[1])

@@ -41,7 +41,7 @@ _HIDDEN = rf"_h(?P<hidden>{_NUMBER})"
 _OUT = rf"_c(?P<out>{_NUMBER})"
 _ACTIVATION = rf"_(?P<activation>{_ACTIVATIONS})"
 _DEPTHWISE = r"(?:_(?P<depthwise>last|nodw))?"
-_SQUEEZE = rf"(?:_(?P<gate>se|sl)(?P<squeeze>[1-9][0-9]{{0,8}}))?"
+_SQUEEZE = r"(?:_(?P<gate>se|sl)(?P<squeeze>[1-9][0-9]{0,8}))?"
 _IDENTITY = rf"(?:_id(?P<identity>(?:{_NUMBER})(?:/[1-9][0-9]{{0,8}})?))?"
 
 _GATES = {"se": Gate.HARD, "sl": Gate.LOGISTIC}
@@ -66,7 +66,7 @@ _STEM = _form("stem", Stem, _KERNEL + _STRIDE + _OUT + _ACTIVATION, "stem_k3_s2_
 _HEAD = _form(
     "head",
     Head,
-    rf"(?:_c(?P<conv>[1-9][0-9]{{0,8}}))?(?:_h(?P<hidden>[1-9][0-9]{{0,8}}))?" + _ACTIVATION,
+    r"(?:_c(?P<conv>[1-9][0-9]{0,8}))?(?:_h(?P<hidden>[1-9][0-9]{0,8}))?" + _ACTIVATION,
     "head_c960_h1280_hs",
 )
 _BLOCKS = (

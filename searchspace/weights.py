@@ -36,7 +36,7 @@ def read_weights(path: str | Path) -> tuple[Architecture, dict[str, Tensor], dic
     try:
         with safe_open(path, "pt") as file:
             notes = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
     if notes.pop("format", None) != FORMAT or "architecture" not in notes:

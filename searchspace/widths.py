@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from searchspace.architecture import Architecture, Block, Conv, Gate, Head, InvertedResidual, Sandglass, Separable
+from searchspace.architecture import (
+    Architecture,
+    Block,
+    Conv,
+    Gate,
+    Head,
+    InvertedResidual,
+    Sandglass,
+    Separable,
+)
 from searchspace.errors import UserError
 
 
@@ -79,7 +88,8 @@ def scale_width(
 
     `reductions` gives the reduction ratio of each sandglass block for MobileNeXt's hidden-width rule; without it the
     ratio of hidden to input is kept. `keep_last_block` leaves the last block's output at full width below one, as
-    MobileNeXt does; `keep_head` leaves the layer before the classifier alone for every width, as MnasNet does. Raises UserError for a width that is not positive or makes channels impossible.
+    MobileNeXt does; `keep_head` leaves the layer before the classifier alone at every width, as MnasNet does. Raises
+    UserError for a width that is not positive or makes channels impossible.
     """
     if width <= 0:
         raise UserError(f"width multiplier is {width}, expected a positive number such as 0.75")

@@ -1,14 +1,14 @@
 """YAML files of architectures: the compact text's tokens, one a line, readable and diffable.
 
-    format: architecture/1
-    name: mobilenet_v3_large
-    resolution: 224
-    stem: stem_k3_s2_c16_hs
-    blocks:
-      - ir_k3_s1_h16_c16_re
-      ...
-    head: head_c960_h1280_hs
-    classes: 1000
+format: architecture/1
+name: mobilenet_v3_large
+resolution: 224
+stem: stem_k3_s2_c16_hs
+blocks:
+  - ir_k3_s1_h16_c16_re
+  ...
+head: head_c960_h1280_hs
+classes: 1000
 """
 
 from __future__ import annotations
@@ -27,6 +27,22 @@ FORMAT = "architecture/1"
 _KEYS = ("format", "resolution", "stem", "blocks", "head", "classes")
 _OPTIONAL_KEYS = ("name", "source", "width")
 _MAX_BYTES = 1_000_000
+_MAX_DEPTH = 12
+
+
+def _refuse_bombs(text: str, path: str | Path, what: str) -> None:
+    """Refuse, while parsing lazily, what would unfold or nest without bound."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(f"{path}, line {line}: YAML aliases are not accepted in a {what}")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise UserError(f"{path}, line {line}: a {what} nests at most {_MAX_DEPTH} levels deep")
 
 
 def load_mapping(path: str | Path, what: str) -> dict[str, Any]:
@@ -39,9 +55,7 @@ def load_mapping(path: str | Path, what: str) -> dict[str, Any]:
     if len(text) > _MAX_BYTES:
         raise UserError(f"{path} is not a {what}: it has {len(text)} characters, expected at most {_MAX_BYTES}")
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise UserError(f"{path}, line {event.start_mark.line + 1}: YAML aliases are not accepted in a {what}")
+        _refuse_bombs(text, path, what)
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
