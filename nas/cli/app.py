@@ -31,7 +31,10 @@ text that `nas show` prints. Every command takes --json.
 class LazyGroup(TyperGroup):
     """A group that lists commands from the registry and imports a command's module when it is called."""
 
+    # `Any`: typer's context and command classes have moved between its releases.
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command named by the first argument and import its module."""
         name, command, rest = super().resolve_command(ctx, args)
         for entry in COMMANDS:
             if (entry.group, entry.name) == (self._group, name):
@@ -39,6 +42,7 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand; what goes wrong in it is told as `reported_errors` does."""
         with reported_errors():
             return super().invoke(ctx)
 

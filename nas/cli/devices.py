@@ -8,6 +8,7 @@ from typing import Any
 from latency_lut import LatencyTable
 from latency_lut.devices import device_names, load_device
 from nas.cli._common import JsonOption, output_console, print_json
+from searchspace.errors import UserError
 
 
 def devices(json: JsonOption = False) -> None:
@@ -20,11 +21,12 @@ def devices(json: JsonOption = False) -> None:
       nas devices\n
       nas devices --json\n
     """
-    found = {name: load_device(name) for name in device_names()}
+    found = {name: _load(name) for name in device_names()}
     if json:
-        print_json({"devices": [_document(name, table) for name, table in found.items()]})
+        print_json({"devices": [_document(*item) for item in found.items()]})
         return
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     shown.add_column("device", style="bold", no_wrap=True)
@@ -33,6 +35,9 @@ def devices(json: JsonOption = False) -> None:
     shown.add_column("error", justify="right", no_wrap=True)
     shown.add_column("90 %", justify="right", no_wrap=True)
     for name, table in found.items():
+        if isinstance(table, UserError):
+            shown.add_row(name, Text(str(table), style="red"))
+            continue
         made = table.provenance
         error = "" if made.left_out_error_pct is None else f"{made.left_out_error_pct:.1f} %"
         what = f"{made.device}, {made.soc}, {made.precision.value}, {made.cores}, {made.runtime}"
@@ -40,5 +45,15 @@ def devices(json: JsonOption = False) -> None:
     output_console().print(shown)
 
 
-def _document(name: str, table: LatencyTable) -> dict[str, Any]:
+def _load(name: str) -> LatencyTable | UserError:
+    """Load a table, or return what is wrong with it: one damaged file must not hide the others."""
+    try:
+        return load_device(name)
+    except UserError as error:
+        return error
+
+
+def _document(name: str, table: LatencyTable | UserError) -> dict[str, Any]:
+    if isinstance(table, UserError):
+        return {"name": name, "error": str(table)}
     return {"name": name, "entries": len(table), **asdict(table.provenance)}

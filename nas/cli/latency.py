@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latency_lut import LatencyTable, Prediction, predict
+from latency_lut.devices import load_device
 from nas.cli._common import (
     DeviceOption,
     JsonOption,
-    load_table,
     network_title,
     output_console,
     print_json,
@@ -50,7 +50,7 @@ def latency(
       nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel\n
       nas latency runs/NAME --device pixel --json\n
     """
-    table = load_table(device)
+    table = load_device(device)
     architectures = [resolve_network(network) for network in networks]
     predictions = [predict(table, architecture, extrapolate) for architecture in architectures]
     if json:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from nas.cli._common import JsonOption, output_console, print_json
 from searchspace.space import SearchSpace, load_space, space_names
 
+SpaceArgument = Annotated[
+    str | None, typer.Argument(metavar="[SPACE]", help="Show every choice of this one: a name or a YAML file.")
+]
 
-def spaces(json: JsonOption = False) -> None:
+
+def spaces(space: SpaceArgument = None, json: JsonOption = False) -> None:
     """The search spaces and how many networks each holds.
 
     A space of your own is a YAML file; give its path where a command takes --space.
@@ -16,11 +22,16 @@ def spaces(json: JsonOption = False) -> None:
     [bold]Examples[/bold]
 
       nas spaces\n
+      nas spaces mobilenext\n
       nas search --space mnasnet --budget 70ms --device pixel\n
     """
+    if space is not None:
+        chosen = load_space(space)
+        print_json(_document(chosen)) if json else typer.echo(str(chosen))
+        return
     found = [load_space(name) for name in space_names()]
     if json:
-        print_json({"spaces": [_document(space) for space in found]})
+        print_json({"spaces": [_document(one) for one in found]})
         return
     from rich.table import Table
 
@@ -29,8 +40,10 @@ def spaces(json: JsonOption = False) -> None:
     table.add_column("networks", justify="right", no_wrap=True)
     table.add_column("choices", justify="right", no_wrap=True)
     table.add_column("what it is")
-    for space in found:
-        table.add_row(space.name, f"{space.count():.2g}", str(len(space.choices)), space.spec.about)
+    for one in found:
+        # The first part says which space it is; the rest is for those who ask for one space.
+        about, _, _ = one.spec.about.partition(":")
+        table.add_row(one.name, f"{one.count():.2g}", str(len(one.choices)), about)
     output_console().print(table)
 
 

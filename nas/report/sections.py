@@ -62,7 +62,7 @@ def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Mar
         (
             row.layer,
             describe_block(row),
-            row.shape,
+            row.shape.replace(" ", "\N{NO-BREAK SPACE}"),
             f"{row.params:,}",
             f"{row.madds / 1e6:.1f} M",
             f"{latency_ms:.2f} ms",

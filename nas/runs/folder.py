@@ -38,9 +38,7 @@ class RunFolder:
         """
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
-            raise UserError(
-                f"{folder.path} is a file, expected a folder to write the run into: choose another --out"
-            )
+            raise UserError(f"{folder.path} is a file, expected a folder to write the run into: choose another --out")
         if folder.path.is_dir() and any(folder.path.iterdir()):
             raise UserError(folder._already_there())
         folder.write(SETTINGS, yaml.safe_dump({**settings, "versions": versions()}, sort_keys=False))
@@ -54,16 +52,12 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.file(SETTINGS).is_file():
-            raise UserError(
-                f"{folder.path} holds no run to resume (no {SETTINGS}): start it without --resume"
-            )
+            raise UserError(f"{folder.path} holds no run to resume (no {SETTINGS}): start it without --resume")
         before = load_mapping(folder.file(SETTINGS), "settings file")
         before.pop("versions", None)
         differing = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if differing:
-            lines = "".join(
-                f"\n  {key}: {before.get(key)} then, {settings.get(key)} now" for key in differing
-            )
+            lines = "".join(f"\n  {key}: {before.get(key)} then, {settings.get(key)} now" for key in differing)
             raise UserError(f"cannot resume {folder.path}: it was started with other settings{lines}")
         return folder
 
@@ -71,9 +65,7 @@ class RunFolder:
         if self.is_complete:
             return f"{self.path} already holds a finished run: choose another --out or --name, or remove it"
         if self.file(SETTINGS).is_file():
-            return (
-                f"{self.path} already holds an unfinished run: add --resume to go on, or choose another --out"
-            )
+            return f"{self.path} already holds an unfinished run: add --resume to go on, or choose another --out"
         return f"{self.path} already exists and is not empty: choose another --out or --name"
 
     def file(self, name: str) -> Path:
@@ -110,9 +102,7 @@ class RunFolder:
         try:
             document = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(
-                f"{self.file(RESULT)}, line {error.lineno}: not valid JSON: {error.msg}"
-            ) from None
+            raise UserError(f"{self.file(RESULT)}, line {error.lineno}: not valid JSON: {error.msg}") from None
         if not isinstance(document, dict):
             raise UserError(f"{self.file(RESULT)} is not a result file: expected a JSON object")
         return document
@@ -136,9 +126,7 @@ def run_path(*, out: str | None, name: str | None, default: str, resume: bool) -
     or the name is not a plain folder name.
     """
     if out is not None and name is not None:
-        raise UserError(
-            "--out and --name were both given: --name NAME writes runs/NAME, --out DIR writes DIR"
-        )
+        raise UserError("--out and --name were both given: --name NAME writes runs/NAME, --out DIR writes DIR")
     if out is not None:
         return Path(out)
     if name is not None:
