@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from latency_lut.measure.errors import missing_package
 from searchspace.errors import UserError
 from searchspace.files import write_atomic
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "int8"]
 Images = NDArray[Any]
-
-_INSTALL = "install it with: pip install 'mobilenas[tflite]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ def convert(
         with _quiet_conversion():
             import litert_torch
     except ImportError as error:
-        raise UserError(
-            f"exporting to TFLite needs litert-torch ({error.name} is missing); {_INSTALL}"
-        ) from error
+        raise missing_package("exporting to TFLite", error) from error
     import torch
 
     was_training = module.training
@@ -100,9 +97,7 @@ def quantise_int8(content: bytes, images: Images | None = None, seed: int = 0) -
     try:
         from ai_edge_quantizer import quantizer, recipe
     except ImportError as error:
-        raise UserError(
-            f"int8 models need ai-edge-quantizer ({error.name} is missing); {_INSTALL}"
-        ) from error
+        raise missing_package("int8 models", error) from error
     (signature,) = load(content).get_signature_list()
     runner = load(content).get_signature_runner(signature)
     rng = np.random.default_rng(seed)
@@ -111,9 +106,7 @@ def quantise_int8(content: bytes, images: Images | None = None, seed: int = 0) -
         name, shape = next(iter(shapes.items()))
         samples = [{name: image.astype(np.float32).reshape(shape)} for image in images]
     else:
-        samples = [
-            {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)
-        ]
+        samples = [{name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)]
     with _quiet_conversion():
         quantiser = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
         ranges = quantiser.calibrate({signature: samples}, num_threads=1)
@@ -130,9 +123,7 @@ def load(model: str | Path | bytes, threads: int = 1) -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise UserError(
-            f"running TFLite models needs ai-edge-litert ({error.name} is missing); {_INSTALL}"
-        ) from error
+        raise missing_package("running TFLite models", error) from error
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     try:
         interpreter = Interpreter(num_threads=threads, **source)
@@ -174,9 +165,7 @@ def benchmark(
     """
     interpreter = load(model, threads)
     fill_inputs(interpreter, seed)
-    return time_calls(
-        interpreter.invoke, warmup_s=warmup_s, target_error=target_error, min_runs=min_runs, max_s=max_s
-    )
+    return time_calls(interpreter.invoke, warmup_s=warmup_s, target_error=target_error, min_runs=min_runs, max_s=max_s)
 
 
 def time_calls(call: Any, *, warmup_s: float, target_error: float, min_runs: int, max_s: float) -> Timing:
