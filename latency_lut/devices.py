@@ -41,7 +41,7 @@ def load_device(name: str | Path) -> LatencyTable:
     Raises UserError for an unknown device or view, naming the nearest ones, or for a file that cannot be believed.
     """
     text = str(name)
-    if text.endswith(_SUFFIX) or Path(text).is_file():
+    if text.endswith(_SUFFIX) or os.path.isfile(text):
         return LatencyTable.load(text)
     device, _, view = text.partition(":")
     path = _table_paths().get(ALIASES.get(device, device))
