@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -41,8 +42,8 @@ def spaces(space: SpaceArgument = None, json: JsonOption = False) -> None:
     table.add_column("choices", justify="right", no_wrap=True)
     table.add_column("what it is")
     for one in found:
-        # The first part says which space it is; the rest is for those who ask for one space.
-        about, _, _ = one.spec.about.partition(":")
+        # The first clause says which space it is; the rest is for those who ask for one space.
+        about = re.split(r"[.:] ", one.spec.about, maxsplit=1)[0]
         table.add_row(one.name, f"{one.count():.2g}", str(len(one.choices)), about)
     output_console().print(table)
 

@@ -1,0 +1,107 @@
+"""Run folders: never overwritten, never half-written looking whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nas.runs import RunFolder, run_path
+from searchspace.errors import UserError
+
+SETTINGS = {"budget_ms": 60.0, "device": "pixel", "seed": 0}
+
+
+def test_settings_record_versions(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS)
+    written = yaml.safe_load(folder.file("settings.yaml").read_text())
+    assert written["seed"] == 0
+    assert {"nas", "python", "numpy"} <= set(written["versions"])
+
+
+def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        RunFolder.create(tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_refusal_tells_finished_from_unfinished(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS)
+    with pytest.raises(UserError, match="--resume"):
+        RunFolder.create(tmp_path / "a", SETTINGS)
+    folder.finish({"top1": 76.0})
+    with pytest.raises(UserError, match="finished run"):
+        RunFolder.create(tmp_path / "a", SETTINGS)
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        RunFolder.create(tmp_path / "a", SETTINGS)
+
+
+def test_resume_needs_the_same_settings(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "a", SETTINGS)
+    assert RunFolder.reopen(tmp_path / "a", SETTINGS).path == tmp_path / "a"
+    with pytest.raises(UserError, match="seed: 0 then, 1 now"):
+        RunFolder.reopen(tmp_path / "a", {**SETTINGS, "seed": 1})
+
+
+def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run to resume"):
+        RunFolder.reopen(tmp_path, SETTINGS)
+
+
+def test_a_folder_is_whole_only_with_its_result(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS)
+    assert not folder.is_complete
+    with pytest.raises(UserError, match="not finished"):
+        folder.result()
+    folder.finish({"top1": 76.0})
+    assert folder.is_complete
+    assert folder.result() == {"top1": 76.0}
+
+
+@pytest.mark.parametrize("content", ["", '{"top1": 7', "[1]"])
+def test_a_damaged_result_is_refused(tmp_path: Path, content: str) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS)
+    folder.file("result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result\.json"):
+        folder.result()
+
+
+def test_a_failed_write_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "a")
+    (tmp_path / "a").write_text("in the way")
+    with pytest.raises(OSError, match=r"a/front\.csv"):
+        folder.write("front.csv", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_results_hold_no_infinities(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("result.json", {"latency_ms": float("inf")})
+    assert not folder.is_complete
+    folder.write_json("export.json", {"host_latency_ms": 1.5})
+    assert json.loads(folder.file("export.json").read_text()) == {"host_latency_ms": 1.5}
+
+
+def test_names_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unnamed = {"out": None, "name": None, "default": "pixel-60ms"}
+    assert run_path(**unnamed, resume=False) == Path("runs/pixel-60ms")
+    Path("runs/pixel-60ms").mkdir(parents=True)
+    assert run_path(**unnamed, resume=False) == Path("runs/pixel-60ms-2")
+    assert run_path(**unnamed, resume=True) == Path("runs/pixel-60ms")
+    assert run_path(out="x/y", name=None, default="d", resume=False) == Path("x/y")
+    assert run_path(out=None, name="mine", default="d", resume=False) == Path("runs/mine")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/b"])
+def test_a_name_is_one_folder_below_runs(name: str) -> None:
+    with pytest.raises(UserError, match="--name"):
+        run_path(out=None, name=name, default="d", resume=False)
