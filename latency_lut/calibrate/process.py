@@ -1,0 +1,113 @@
+"""Times of single ops inferred from times of their sums.
+
+An op takes its first-principles time x (1 + deviation). Deviations are a Gaussian process: alike for ops of alike
+shape (two length scales), with a part of its own for every op, since real kernels tile their work and jump between
+channel counts. A block or network is a sum of ops, so conditioning the process on measured sums is linear algebra:
+ops seen together in many blocks come out exactly, ops never seen keep their first-principles time and its doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from latency_lut.calibrate.costs import CostModel
+from latency_lut.calibrate.observations import Observation, weights_of
+from searchspace.ops import Op, OpKind
+
+_KINDS = tuple(OpKind)
+_SLOWEST, _FASTEST = 6.0, 0.1  # an op's time stays within these multiples of its first-principles time
+_CHUNK = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothness:
+    """Standard deviations and length scales (in doublings of a channel count) of the deviation from first principles.
+
+    The defaults maximise the likelihood of the Pixel 1 blocks.
+    """
+
+    kind: float = 0.3
+    smooth: float = 0.28
+    smooth_length: float = 1.6
+    tile: float = 0.12
+    tile_length: float = 0.32
+    own: float = 0.084
+
+
+class OpProcess:
+    """The times of ops given measured sums of ops; prior and conditioning as the module describes."""
+
+    def __init__(
+        self, costs: CostModel, observations: Sequence[Observation], smoothness: Smoothness | None = None
+    ) -> None:
+        self._costs = costs
+        self._smoothness = smoothness or Smoothness()
+        self._ops, counts = weights_of(observations)
+        self._weights = counts * costs.latency_ms(self._ops)
+        measured_ms = np.array([observation.latency_ms for observation in observations])
+        noise = np.array([observation.error_ms for observation in observations]) ** 2
+        sums = self._weights @ self._covariance(self._ops, self._ops) @ self._weights.T
+        self._factor = cho_factor(sums + np.diag(noise), lower=True)
+        self._pull = self._weights.T @ cho_solve(self._factor, measured_ms - self._weights.sum(axis=1))
+
+    def estimate(self, ops: Sequence[Op]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of every op's time in milliseconds, each of shape (ops,)."""
+        chunks = [self._estimate(ops[start : start + _CHUNK]) for start in range(0, len(ops), _CHUNK)]
+        mean, sd = zip(*chunks, strict=True)
+        return np.concatenate(mean), np.concatenate(sd)
+
+    def mean_ms(self, ops: Sequence[Op]) -> NDArray[np.float64]:
+        """Return the mean of every op's time in milliseconds, shape (ops,)."""
+        deviation = self._covariance(ops, self._ops) @ self._pull
+        return self._costs.latency_ms(ops) * np.clip(1.0 + deviation, _FASTEST, _SLOWEST)
+
+    def _estimate(self, ops: Sequence[Op]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        across = self._covariance(ops, self._ops)
+        first_ms = self._costs.latency_ms(ops)
+        with_sums = across @ self._weights.T
+        explained = np.einsum("ij,ij->i", with_sums, cho_solve(self._factor, with_sums.T).T)
+        variance = np.maximum(self._variance() - explained, 0.0)
+        mean_ms = first_ms * np.clip(1.0 + across @ self._pull, _FASTEST, _SLOWEST)
+        return mean_ms, first_ms * np.sqrt(variance)
+
+    def _variance(self) -> float:
+        shape = self._smoothness
+        return shape.kind**2 + shape.smooth**2 + shape.tile**2 + shape.own**2
+
+    def _covariance(self, left: Sequence[Op], right: Sequence[Op]) -> NDArray[np.float64]:
+        """Return the prior covariance of the deviations, shape (left, right)."""
+        shape = self._smoothness
+        covariance = np.zeros((len(left), len(right)))
+        left_kinds, right_kinds = _kinds(left), _kinds(right)
+        left_at, right_at = _coordinates(left), _coordinates(right)
+        for kind in range(len(_KINDS)):
+            rows, columns = np.flatnonzero(left_kinds == kind), np.flatnonzero(right_kinds == kind)
+            distance = _squared_distance(left_at[rows], right_at[columns])
+            covariance[np.ix_(rows, columns)] = (
+                shape.kind**2
+                + shape.smooth**2 * np.exp(-distance / (2.0 * shape.smooth_length**2))
+                + shape.tile**2 * np.exp(-distance / (2.0 * shape.tile_length**2))
+                + shape.own**2 * (distance < 1e-9)
+            )
+        return covariance
+
+
+def _kinds(ops: Sequence[Op]) -> NDArray[np.int64]:
+    return np.array([_KINDS.index(op.kind) for op in ops], dtype=np.int64)
+
+
+def _coordinates(ops: Sequence[Op]) -> NDArray[np.float64]:
+    """Return the place of every op for the distance between shapes, shape (ops, 5), in doublings."""
+    sizes = np.array([(op.in_size, op.in_channels, op.out_channels, op.kernel) for op in ops], dtype=np.float64)
+    strides = np.array([[2.0 * (op.stride - 1)] for op in ops])
+    return np.hstack([np.log2(sizes.reshape(-1, 4)) * (0.67, 1.0, 1.0, 1.5), strides.reshape(-1, 1)])
+
+
+def _squared_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    difference = left[:, None, :] - right[None, :, :]
+    return np.einsum("ijk,ijk->ij", difference, difference)

@@ -1,0 +1,116 @@
+"""Published times of whole networks, in the file formats of their sources, as sums of ops.
+
+Two forms: one row per network and device (`published_endpoints.csv`), and one row per network of the `pytorchcv`
+package with a column per device, core and precision (`tflite_end_to_end_pixel4_s10.csv`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_proxyless_yaml
+from latency_lut.provenance import Precision
+from latency_lut.samples import Reading, Sample, Skipped, Target
+from searchspace.errors import UserError
+from searchspace.files import read_text
+from searchspace.reference import reference
+
+_PRECISIONS = {
+    **dict.fromkeys(("float", "float32", "fp32"), Precision.FLOAT32),
+    **dict.fromkeys(("uint8", "int8", "quant", "8-bit"), Precision.INT8),
+}
+_NETWORKS = {"proxylessnas": "proxylessnas_mobile", "mobilenet_v3": "mobilenet_v3_large"}
+# Networks that one source timed on a scale of its own: (start of the model, part of the source) -> view.
+_VIEWS = {("mobilenet_v2", "tensorflow/models"): "slim_v2", ("mnasnet", "tensorflow/tpu"): "mnasnet_readme"}
+_COLUMNS = {
+    Target("pixel4", Precision.FLOAT32): "pixel4_1large_float_mean_ms",
+    Target("pixel4", Precision.INT8): "pixel4_1large_quant_mean_ms",
+    Target("galaxy_s10", Precision.FLOAT32): "s10_1large_float_mean_ms",
+    Target("galaxy_s10", Precision.INT8): "s10_1large_quant_mean_ms",
+}
+
+
+def read_samples(path: str | Path, target: Target) -> Reading:
+    """Read any block or network file of a known form for one phone.
+
+    Rows for other phones, precisions or runtimes and networks that are not known are skipped and counted by reason;
+    raises UserError, with the line, for a file of another form or a row that cannot be read.
+    """
+    path = Path(path)
+    if path.suffix in (".yaml", ".yml"):
+        return read_proxyless_yaml(path, target)
+    rows = csv.DictReader(io.StringIO(read_text(path, "block or network file")))
+    read = _row_reader(set(rows.fieldnames or ()), path)
+    reading = Reading()
+    for row in rows:
+        try:
+            reading.samples.append(read(row, target))
+        except Skipped as reason:
+            reading.skipped[str(reason)] += 1
+        except (ValueError, KeyError, TypeError, UserError) as error:
+            raise UserError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
+    return reading
+
+
+def _row_reader(columns: set[str], path: Path) -> RowReader:
+    for wanted, read in (*BLOCK_FORMS, *_NETWORK_FORMS):
+        if wanted <= columns:
+            return read
+    raise UserError(
+        f"{path}: not a known form of block or network file; its columns are "
+        f"{', '.join(sorted(columns)[:12]) or '(none)'}. docs/latency.md lists the forms that are read"
+    )
+
+
+def _endpoint_row(row: Row, target: Target) -> Sample:
+    device = row["device"].strip().lower().replace(" ", "_").replace("pixel_", "pixel")
+    precision = _PRECISIONS.get(row["precision"].strip().lower())
+    if device != target.device:
+        raise Skipped("measured on another device")
+    if precision is not target.precision:
+        raise Skipped("measured in another precision")
+    if "tflite" not in row["runtime"].lower() or "gpu" in row["runtime"].lower():
+        raise Skipped("another runtime than TFLite on the CPU")
+    if row["threads"].strip() != "1":
+        raise Skipped("threads unknown or not 1")
+    name = _network_name(row["model"].strip(), float(row["depth_multiplier"]), int(row["resolution"]))
+    try:
+        network = reference(name)
+    except UserError:
+        raise Skipped(f"unknown network {row['model']}") from None
+    ops = tuple(op for layer in network.ops() for op in layer.ops)
+    return Sample(name, _view(row), ops, latency(row["latency_ms"]), True)
+
+
+def _network_name(model: str, width: float, resolution: int) -> str:
+    model = _NETWORKS.get(model, model)
+    name = model if width == 1.0 else f"{model}_{width:g}"
+    return name if resolution == 224 else f"{name}@{resolution}"
+
+
+def _view(row: Row) -> str:
+    for (model, source), view in _VIEWS.items():
+        if row["model"].startswith(model) and source in row.get("source", ""):
+            return view
+    return ""
+
+
+def _end_to_end_row(row: Row, target: Target) -> Sample:
+    from latency_lut.calibrate.pytorchcv_ops import pytorchcv_ops
+
+    column = _COLUMNS.get(target)
+    if column is None or not row.get(column):
+        raise Skipped(f"no measurement on one big core of {target.device} in {target.precision}")
+    name = row["network"].strip()
+    return Sample(name, "", pytorchcv_ops(name), latency(row[column]), True)
+
+
+_NETWORK_FORMS: tuple[tuple[frozenset[str], RowReader], ...] = (
+    (
+        frozenset(("model", "depth_multiplier", "resolution", "device", "runtime", "threads", "precision", "latency_ms")),
+        _endpoint_row,
+    ),
+    (frozenset(("network", *_COLUMNS.values())), _end_to_end_row),
+)
