@@ -22,11 +22,11 @@ CHECKPOINT_VERSION = 1
 class Checkpoints:
     """Where a run keeps its state, how often (`every_seconds`), and whether it starts from what lies there.
 
-    `identity` names what must not change between a run and its continuation, as readable text by key.
+    The run itself says, as `identity`, what must not change between it and its continuation: readable text by
+    key.
     """
 
     path: Path
-    identity: Mapping[str, str]
     every_seconds: float = 60.0
     resume: bool = False
     _saved_at: float = field(default_factory=time.monotonic, init=False)
@@ -35,15 +35,15 @@ class Checkpoints:
         """Whether the last save is longer ago than `every_seconds`."""
         return time.monotonic() - self._saved_at >= self.every_seconds
 
-    def save(self, state: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, Any], identity: Mapping[str, str]) -> None:
         """Write the state so that a crash leaves the old checkpoint or the new one."""
         buffer = io.BytesIO()
-        content = {"version": CHECKPOINT_VERSION, "identity": dict(self.identity), "state": dict(state)}
+        content = {"version": CHECKPOINT_VERSION, "identity": dict(identity), "state": dict(state)}
         torch.save(content, buffer)
         write_atomic(self.path, buffer.getvalue())
         self._saved_at = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self, identity: Mapping[str, str]) -> dict[str, Any] | None:
         """Return the saved state, or None when this run starts afresh.
 
         Raises UserError when the file is damaged or belongs to a run with another identity.
@@ -52,7 +52,7 @@ class Checkpoints:
             return None
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            version, identity, state = content["version"], content["identity"], content["state"]
+            version, saved, state = content["version"], content["identity"], content["state"]
         except Exception as error:  # torch reports damage by many exception types
             raise UserError(
                 f"{self.path} is no checkpoint of a training run ({error}); remove it to start afresh"
@@ -61,15 +61,15 @@ class Checkpoints:
             raise UserError(
                 f"{self.path} was written by version {version} of this format, expected {CHECKPOINT_VERSION}"
             )
-        self._refuse_other_run(identity)
+        self._refuse_other_run(saved, identity)
         loaded: dict[str, Any] = state
         return loaded
 
-    def _refuse_other_run(self, identity: Mapping[str, str]) -> None:
-        differing = sorted(key for key in {*identity, *self.identity} if identity.get(key) != self.identity.get(key))
+    def _refuse_other_run(self, saved: Mapping[str, str], identity: Mapping[str, str]) -> None:
+        differing = sorted(key for key in {*saved, *identity} if saved.get(key) != identity.get(key))
         if differing:
-            lines = [f"  {key}: was {identity.get(key)}, now {self.identity.get(key)}" for key in differing]
+            lines = "".join(f"\n  {key}: was {saved.get(key)}, now {identity.get(key)}" for key in differing)
             raise UserError(
-                f"{self.path} belongs to a run with other settings:\n" + "\n".join(lines) + "\n"
+                f"{self.path} belongs to a run with other settings:{lines}\n"
                 "Give the same settings to resume it, or another output folder to start a new run."
             )

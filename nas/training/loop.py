@@ -48,7 +48,7 @@ def train(
     execution = execution or default_execution()
     with reproducible(seed), explained_failures(recipe.batch_size, data.image_size):
         run = _Run(network, data, recipe, seed, execution)
-        if checkpoints is not None and (state := checkpoints.load()) is not None:
+        if checkpoints is not None and (state := checkpoints.load(run.identity())) is not None:
             run.restore(state)
         if observer is not None:
             for record in run.records:
@@ -110,6 +110,15 @@ class _Run:
         if self.averaged is not None:
             self.network.load_state_dict(self.averaged.module.state_dict())
         self.network.eval()
+
+    def identity(self) -> dict[str, str]:
+        """Return what must be the same for a continuation to compute the same numbers."""
+        return {
+            "recipe": str(self.recipe),
+            "seed": str(self.seed),
+            "data": f"{self.data.spec} at {self.data.image_size} px, {len(self.data.train)} training images",
+            "network": f"{sum(parameter.numel() for parameter in self.network.parameters())} parameters",
+        }
 
     def state(self) -> dict[str, Any]:
         """Return everything a continuation needs, as tensors and plain values."""
@@ -176,7 +185,7 @@ class _Run:
 
     def _save(self, checkpoints: Checkpoints) -> None:
         if distributed.is_first():
-            checkpoints.save(self.state())
+            checkpoints.save(self.state(), self.identity())
 
     def _learning_rate(self) -> float:
         # The first step of a warm-up moves a little too, hence the + 1.

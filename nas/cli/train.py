@@ -1,0 +1,180 @@
+"""`nas train`: train a network on images, test it once, export it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli._common import JsonOption, NetworkArgument, SeedOption, note_console, output_console, print_json
+
+if TYPE_CHECKING:
+    from nas.training.execution import Execution
+    from nas.training.job import TrainJob, TrainSettings
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP or datasets:NAME_OR_FOLDER.",
+        show_default=False,
+    ),
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="mobilenetv3, mobilenext or short.")]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Passes over the images; default: the recipe's.")]
+OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/train-…")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
+ImageSizeOption = Annotated[
+    int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="Start from these weights (safetensors).")
+]
+FromScratchOption = Annotated[
+    bool, typer.Option("--from-scratch", help="Ignore the weights in a run folder given as NETWORK.")
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", help="Images per step; the learning rate follows in proportion.")
+]
+LearningRateOption = Annotated[
+    float | None, typer.Option("--learning-rate", help="Peak rate in place of the recipe's.")
+]
+ClipOption = Annotated[float | None, typer.Option("--clip-norm", help="Clip gradients to this L2 norm.")]
+SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
+FinalMapOption = Annotated[
+    int, typer.Option("--final-map", help="Small images: take back strides until the last map has this many pixels.")
+]
+TorchDeviceOption = Annotated[
+    str | None, typer.Option("--torch-device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")
+]
+Bf16Option = Annotated[bool | None, typer.Option("--bf16/--no-bf16", help="Default: on with a GPU.")]
+ChannelsLastOption = Annotated[bool, typer.Option("--channels-last/--no-channels-last", help="Memory layout.")]
+CompileOption = Annotated[bool, typer.Option("--compile/--no-compile", help="Compile the network with torch.compile.")]
+CheckpointOption = Annotated[float, typer.Option("--checkpoint-seconds", help="How often the state is saved.")]
+ExportOption = Annotated[bool, typer.Option("--export/--no-export", help="Write model.tflite and check its accuracy.")]
+
+
+def train(
+    network: NetworkArgument,
+    data: DataOption,
+    recipe: RecipeOption = "short",
+    epochs: EpochsOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    seed: SeedOption = 0,
+    image_size: ImageSizeOption = None,
+    weights: WeightsOption = None,
+    from_scratch: FromScratchOption = False,
+    batch_size: BatchSizeOption = None,
+    learning_rate: LearningRateOption = None,
+    clip_norm: ClipOption = None,
+    subset: SubsetOption = None,
+    final_map: FinalMapOption = 2,
+    torch_device: TorchDeviceOption = None,
+    bf16: Bf16Option = None,
+    channels_last: ChannelsLastOption = True,
+    compile: CompileOption = False,
+    checkpoint_seconds: CheckpointOption = 60.0,
+    export: ExportOption = True,
+    json: JsonOption = False,
+) -> None:
+    """Train a network on images, test it once on images it never saw, and export it with its weights.
+
+    The search split, drawn from the training images, is watched after every epoch; the test split is used
+    once, at the end. Several GPUs: `torchrun --nproc-per-node N -m nas.cli.app train …`.
+
+    [bold]Examples[/bold]
+
+      nas train mobilenet_v3_small --data digits --epochs 5\n
+      nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar\n
+      nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors\n
+    """
+    from nas.runs import run_path
+    from nas.training import distributed
+    from nas.training.job import TrainSettings
+
+    settings = TrainSettings(
+        network=network,
+        data=data,
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        clip_norm=clip_norm,
+        seed=seed,
+        image_size=image_size,
+        subset=subset,
+        final_map=final_map,
+        weights=weights,
+        from_scratch=from_scratch,
+    )
+    place = run_path(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
+    with distributed.process_group():
+        execution = _execution(torch_device, bf16, channels_last, compile)
+        result = _run(settings, execution, place, resume, checkpoint_seconds, export)
+        if not distributed.is_first():
+            return
+    if json:
+        print_json(result | {"folder": str(place)})
+    else:
+        _print_result(result, place)
+
+
+def _run(
+    settings: TrainSettings, execution: Execution, place: Path, resume: bool, checkpoint_seconds: float, export: bool
+) -> dict[str, Any]:
+    from nas.cli._train_progress import TrainProgress
+    from nas.training import distributed
+    from nas.training.job import TENSORBOARD, prepare, run_job
+    from nas.training.tensorboard import TensorBoardLog
+
+    job = prepare(settings, execution, place, resume=resume)
+    console = note_console()
+    console.quiet = not distributed.is_first()
+    _print_start(job, console)
+    others = (TensorBoardLog(place / TENSORBOARD),) if distributed.is_first() else ()
+    with TrainProgress(console, job.recipe.epochs, others) as progress:
+        return run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
+
+
+def _execution(torch_device: str | None, bf16: bool | None, channels_last: bool, compile: bool) -> Execution:
+    from nas.training.execution import default_execution
+
+    chosen = default_execution(torch_device)
+    return replace(chosen, bf16=chosen.bf16 if bf16 is None else bf16, channels_last=channels_last, compile=compile)
+
+
+def _print_start(job: TrainJob, console: Any) -> None:
+    architecture = job.start.network.architecture
+    console.print(
+        f"{job.settings.data}: {len(job.data.train)} training and {len(job.data.search)} search images, "
+        f"{len(job.data.classes)} classes, {job.data.image_size} px"
+    )
+    console.print(
+        f"network: {architecture.params / 1e6:.2f} M parameters, {architecture.madds / 1e6:.1f} M multiply-adds at "
+        f"{job.data.image_size} px; weights: {job.start.weights}"
+    )
+    console.print(f"recipe: {job.recipe.name}, {job.recipe.epochs} epochs of batch {job.recipe.batch_size}")
+
+
+def _print_result(result: dict[str, Any], place: Path) -> None:
+    console = output_console()
+    test = result["test"]
+    console.print(f"test top-1 {test['top1']:.2f} %, top-5 {test['top5']:.2f} % on {test['count']} images")
+    export = result["export"]
+    if export is not None and "failed" in export:
+        console.print(f"not exported: {export['failed']}")
+    elif export is not None:
+        check = export["accuracy_check"]
+        console.print(
+            f"exported {export['file']}: top-1 {check['tflite_top1']:.2f} % against {check['torch_top1']:.2f} % in "
+            f"PyTorch on {check['images']} images; {export['host_latency_ms']:.2f} ms on this machine"
+        )
+    console.print(f"written to {place}")
+
+
+def _slug(network: str) -> str:
+    return Path(network).stem if "," not in network else "network"

@@ -1,0 +1,226 @@
+"""A whole training run in its folder: settings, log, checkpoint, weights, test accuracy, picture, exported
+model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.data import Data, Split, load_data
+from nas.runs import RunFolder
+from nas.training import distributed
+from nas.training.checkpoint import Checkpoints
+from nas.training.curve import draw_curve
+from nas.training.evaluation import Accuracy, evaluate
+from nas.training.execution import Execution
+from nas.training.history import EpochRecord, History, Observer
+from nas.training.loop import train
+from nas.training.recipes import Recipe, recipe
+from nas.training.start import Start, find_weights, start_network
+from searchspace.errors import UserError
+from searchspace.modules import Network
+from searchspace.weights import WEIGHTS_FILE, save_weights
+from searchspace.yaml_io import save_architecture
+
+LOG = "log.jsonl"
+CHECKPOINT = "checkpoint.pt"
+CURVE = "curve.png"
+MODEL = "model.tflite"
+TENSORBOARD = "tensorboard"
+# The exported file classifies one image at a time, so its accuracy is compared on this many test images.
+EXPORT_CHECK_IMAGES = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What `nas train` was asked for; the same settings give the same numbers on one machine.
+
+    `learning_rate`, `batch_size`, `clip_norm` and `epochs` replace the recipe's where given (a batch size
+    scales the recipe's learning rate). `final_map` is the smallest last feature map in pixels, see
+    `searchspace.low_resolution`.
+    """
+
+    network: str
+    data: str
+    recipe: str = "short"
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    clip_norm: float | None = None
+    seed: int = 0
+    image_size: int | None = None
+    subset: int | None = None
+    final_map: int = 2
+    weights: str | None = None
+    from_scratch: bool = False
+
+    def chosen_recipe(self) -> Recipe:
+        """Return the recipe with what the settings replace; raises UserError for impossible values."""
+        chosen = recipe(self.recipe, self.epochs)
+        if self.batch_size is not None:
+            chosen = chosen.with_batch_size(self.batch_size)
+        if self.learning_rate is not None:
+            chosen = replace(chosen, learning_rate=self.learning_rate)
+        if self.clip_norm is not None:
+            chosen = replace(chosen, clip_norm=self.clip_norm)
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """A run that is ready to start: everything given has been checked and the data is loaded."""
+
+    settings: TrainSettings
+    execution: Execution
+    recipe: Recipe
+    data: Data
+    start: Start
+    folder: RunFolder
+    resume: bool
+
+
+def prepare(settings: TrainSettings, execution: Execution, out: Path, *, resume: bool = False) -> TrainJob:
+    """Check the settings, load the data, build the network and open the run's folder.
+
+    Raises UserError, before anything is written, for whatever is wrong with the settings, the data or the
+    folder.
+    """
+    chosen = settings.chosen_recipe()
+    weights = find_weights(settings.network, settings.weights, settings.from_scratch)
+    data = _load(settings)
+    start = start_network(
+        settings.network,
+        image_size=data.image_size,
+        classes=len(data.classes),
+        final_map=settings.final_map,
+        weights=weights,
+        seed=settings.seed,
+    )
+    folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume)
+    return TrainJob(
+        settings=settings,
+        execution=execution,
+        recipe=chosen,
+        data=data,
+        start=start,
+        folder=folder,
+        resume=resume,
+    )
+
+
+def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, export: bool) -> dict[str, Any]:
+    """Train, test once, and write everything into the run's folder; return the result that is also written
+    there.
+
+    In all processes but the first of a distributed run only the training happens and the result is empty.
+    Raises what `nas.training.train` raises.
+    """
+    network, folder = job.start.network, job.folder
+    checkpoints = Checkpoints(path=folder.file(CHECKPOINT), every_seconds=checkpoint_seconds, resume=job.resume)
+    log = _Log(folder, observer) if distributed.is_first() else None
+    history = train(
+        network,
+        job.data,
+        job.recipe,
+        seed=job.settings.seed,
+        execution=job.execution,
+        checkpoints=checkpoints,
+        observer=log,
+    )
+    if not distributed.is_first():
+        return {}
+    tested = job.data.test_split()
+    test = evaluate(network, tested.batches(job.execution.evaluation_batch))
+    save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name)
+    save_architecture(network.architecture, folder.file("architecture.yaml"))
+    title = f"{job.settings.network if ',' not in job.settings.network else 'network'} on {job.settings.data}"
+    folder.write(CURVE, draw_curve(history, title))
+    result = _result(job, history, test)
+    result["export"] = _export(network, tested, job) if export else None
+    folder.finish(result)
+    return result
+
+
+class _Log:
+    """Keeps `log.jsonl` up to date, one line per epoch, and passes everything on to another observer."""
+
+    def __init__(self, folder: RunFolder, observer: Observer) -> None:
+        self.folder, self.observer = folder, observer
+        self.lines: list[str] = []
+
+    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
+        self.observer.step_done(epoch, step, steps, images)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        self.lines.append(json.dumps(asdict(record)) + "\n")
+        self.folder.write(LOG, "".join(self.lines))
+        self.observer.epoch_done(record)
+
+
+def _load(settings: TrainSettings) -> Data:
+    def load() -> Data:
+        return load_data(settings.data, settings.image_size, settings.seed, settings.subset)
+
+    # The first process decodes into the cache, the others then find it there.
+    if distributed.is_first():
+        data = load()
+        distributed.wait_for_all()
+        return data
+    distributed.wait_for_all()
+    return load()
+
+
+def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> RunFolder:
+    if not distributed.is_first():
+        return RunFolder(out)
+    if resume:
+        folder = RunFolder.reopen(out, settings)
+        if folder.is_complete:
+            raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out to train again")
+        return folder
+    return RunFolder.create(out, settings)
+
+
+def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
+    architecture = job.start.network.architecture
+    return {
+        "network": job.settings.network,
+        "architecture": str(architecture),
+        "params": architecture.params,
+        "madds": architecture.madds,
+        "weights": job.start.weights,
+        "data": job.settings.data,
+        "classes": len(job.data.classes),
+        "image_size": job.data.image_size,
+        "train_images": len(job.data.train),
+        "recipe": asdict(job.recipe),
+        "seed": job.settings.seed,
+        "test": asdict(test),
+        "search": asdict(history.final.search),
+        "train_loss": history.final.train_loss,
+        "seconds": sum(record.seconds for record in history.epochs),
+        "images_per_second": history.final.images_per_second,
+    }
+
+
+def _export(network: Network, tested: Split, job: TrainJob) -> dict[str, Any]:
+    """Export the trained network and compare the file's accuracy with PyTorch's on test images.
+
+    A missing converter does not spoil a finished training: the reason stands in the result instead.
+    """
+    import numpy as np
+    import torch
+
+    from nas.export import check_accuracy, export_network
+
+    path = job.folder.file(MODEL)
+    network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    try:
+        record = export_network(network, path, trained=True, seed=job.settings.seed)
+    except UserError as error:
+        return {"failed": str(error)}
+    images, labels = next(iter(tested.batches(EXPORT_CHECK_IMAGES)))
+    check = check_accuracy(network, path, images.numpy(), labels.numpy().astype(np.int64))
+    return {**record.as_dict(), "accuracy_check": asdict(check)}

@@ -1,0 +1,35 @@
+"""A run's curves as TensorBoard event files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.training.history import EpochRecord
+
+
+class TensorBoardLog:
+    """Writes every epoch's numbers below `folder`; a resumed run writes its past again in place of the old
+    events."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=0)
+
+    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
+        """Do nothing: epochs are fine-grained enough."""
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Write one epoch."""
+        values = {
+            "loss/training": record.train_loss,
+            "loss/search": record.search.loss,
+            "top1/training": record.train_top1,
+            "top1/search": record.search.top1,
+            "top5/search": record.search.top5,
+            "learning_rate": record.learning_rate,
+            "images_per_second": record.images_per_second,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, record.epoch)
+        self._writer.flush()
