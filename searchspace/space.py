@@ -101,6 +101,7 @@ class SearchSpace(ChoiceSet):
         for stage in spec.stages:
             strides.append(strides[-1] * stage.stride * int(np.prod([block.stride for block in stage.fixed] or [1])))
         self._strides = tuple(strides)  # from the image to the input of each stage, then of the head
+        self.total_stride = strides[-1]
 
     # Walking the file
 

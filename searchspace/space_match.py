@@ -7,6 +7,7 @@ space of optional layers) the layers present come first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -24,29 +25,34 @@ Assignment = tuple[tuple[int, int], ...]  # (choice, value index), rising by cho
 Found = tuple[dict[int, int], list[tuple[int, int]]]
 
 
+def layer_blocks(
+    space: SearchSpace, number: int, layer: int, in_channels: int
+) -> Iterator[tuple[int, tuple[tuple[int, int], ...], Block | None]]:
+    """Yield everything a layer of a stage can be: the option, its (choice, value index) pairs and the block."""
+    plan = space.plans[number]
+    for index, (option, bindings) in enumerate(zip(plan.stage.options, plan.layers[layer], strict=True)):
+        for indices in product(*(range(len(binding.values)) for binding in bindings)):
+            values = {b.field: b.values[i] for b, i in zip(bindings, indices, strict=True)}
+            out = width_of(values)
+            place = Place(out if layer else in_channels, out, 1 if layer else plan.stage.stride)
+            if place.in_channels == in_channels:
+                pairs = [(b.choice, i) for b, i in zip(bindings, indices, strict=True) if b.choice is not None]
+                yield index, tuple(pairs), make_layer(option.kind, tuple(values.items()), place)
+
+
 @lru_cache(maxsize=4096)
 def _possible(
     space: SearchSpace, number: int, layer: int, in_channels: int
 ) -> dict[Block | None, dict[Assignment, Assignment]]:
-    """Every block a layer can be: for each, the stage-wide choices that allow it, with the layer's own choices."""
+    """Every block a layer can be: for each, the stage-wide choices that allow it, with the layer's own."""
     plan = space.plans[number]
-    stage = plan.stage
     possible: dict[Block | None, dict[Assignment, Assignment]] = {}
-    for index, option in enumerate(stage.options):
-        bindings = plan.layers[layer][index]
-        head: Assignment = () if plan.block_at is None else ((plan.block_at, index),)
-        for indices in product(*(range(len(b.values)) for b in bindings)):
-            values = {b.field: b.values[i] for b, i in zip(bindings, indices, strict=True)}
-            out = width_of(values)
-            place = Place(out if layer else in_channels, out, 1 if layer else stage.stride)
-            if place.in_channels != in_channels:
-                continue
-            block = make_layer(option.kind, tuple(values.items()), place)
-            pairs = [(b.choice, i) for b, i in zip(bindings, indices, strict=True) if b.choice is not None]
-            own = {c for c, _ in pairs if space.choices[c].path.startswith(f"{stage.name}/layer")}
-            shared = tuple(sorted((*head, *(pair for pair in pairs if pair[0] not in own))))
-            mine = tuple(sorted(pair for pair in pairs if pair[0] in own))
-            possible.setdefault(block, {}).setdefault(shared, mine)
+    for option, pairs, block in layer_blocks(space, number, layer, in_channels):
+        own = {c for c, _ in pairs if space.choices[c].path.startswith(f"{plan.stage.name}/layer")}
+        chosen: Assignment = () if plan.block_at is None else ((plan.block_at, option),)
+        shared = tuple(sorted((*chosen, *(pair for pair in pairs if pair[0] not in own))))
+        mine = tuple(sorted(pair for pair in pairs if pair[0] in own))
+        possible.setdefault(block, {}).setdefault(shared, mine)
     return possible
 
 

@@ -1,0 +1,6 @@
+"""One set of weights for all networks of a search space."""
+
+from searchspace.supernet.statistics import recalibrate
+from searchspace.supernet.supernet import Supernet, resized
+
+__all__ = ["Supernet", "recalibrate", "resized"]

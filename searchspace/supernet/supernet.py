@@ -1,0 +1,217 @@
+"""The supernet: `supernet(images, architecture)` for any architecture of its space.
+
+The modules that run are those of `searchspace.modules`, without weights of their own; each call hands them their
+corner of the shared weights. So there is no active subnet to set, nothing to keep in step with the plain networks,
+and `extract` only copies what a call would have used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
+from searchspace.low_resolution import drop_strides, strides_to_drop
+from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
+from searchspace.space import SearchSpace, width_of
+from searchspace.space_match import layer_blocks
+from searchspace.supernet.shared import SharedPart
+
+
+class _Step(NamedTuple):
+    """One part of a network in running order: its name in the plain network, its weights, the module to run."""
+
+    name: str
+    part: SharedPart
+    template: nn.Module
+
+
+class Supernet(nn.Module):
+    """Shared weights for all networks of `space`, with `classes` outputs, for images of up to `image_size` pixels.
+
+    `image_size` defaults to the space's largest resolution; for small images the first strides are dropped
+    (`searchspace.low_resolution`). Architectures are those of the space, at its own resolutions: an architecture at
+    part of the largest resolution takes images at that part of `image_size` (`input_size`).
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        classes: int | None = None,
+        image_size: int | None = None,
+        dropout: float = 0.0,
+        kernel_transform: bool = False,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.classes = classes or space.spec.classes
+        self.image_size = image_size or max(space.spec.resolutions)
+        self.dropout = dropout
+        self.dropped_strides = strides_to_drop(self.image_size, space.total_stride)
+        with torch.device("meta"):
+            self.parts = nn.ModuleDict(
+                {name: SharedPart(templates, kernel_transform) for name, templates in self._places()}
+            )
+        self.to_empty(device="cpu")
+        generator = torch.Generator().manual_seed(seed)
+        initialise(self, generator)
+        for name, parameter in self.named_parameters():
+            if ".transforms." in name:
+                nn.init.eye_(parameter)
+        self._paths: dict[Architecture, tuple[_Step, ...]] = {}
+
+    def _places(self) -> Iterator[tuple[str, list[nn.Module]]]:
+        """Every place of the space with the modules that can run there, largest dimensions included."""
+        spec = self.space.spec
+        yield "stem", [_stem(spec.stem)]
+        inputs = {spec.stem.out}
+        for number, plan in enumerate(self.space.plans):
+            for layer, block in enumerate(plan.stage.fixed):
+                yield self._place_name(number, layer, 0), [_block(block, channels) for channels in inputs]
+                inputs = {block.out}
+            if plan.stage.fixed:
+                continue
+            outputs = _widths(self.space, number)
+            for layer in range(plan.stage.depths[-1]):
+                found: dict[int, set[tuple[Block, int]]] = {}
+                for channels in inputs if layer == 0 else outputs:
+                    for option, _, made in layer_blocks(self.space, number, layer, channels):
+                        if made is not None:
+                            found.setdefault(option, set()).add((made, channels))
+                for option, blocks in found.items():
+                    yield self._place_name(number, layer, option), _templates(blocks)
+            inputs = outputs
+        yield "head", [_head(spec.head, channels, self.classes, self.dropout) for channels in inputs]
+
+    def _place_name(self, number: int, layer: int, option: int) -> str:
+        stage = self.space.plans[number].stage
+        name = f"{stage.name}/layer{layer}"
+        return name if stage.fixed else f"{name}/{stage.options[option].name}"
+
+    def input_size(self, architecture: Architecture) -> int:
+        """Side in pixels of the images an architecture takes here: in proportion to its resolution, by fours."""
+        largest = max(self.space.spec.resolutions)
+        if architecture.resolution == largest:
+            return self.image_size
+        return max(4, round(self.image_size * architecture.resolution / largest / 4) * 4)
+
+    def runs_as(self, architecture: Architecture) -> Architecture:
+        """The network as it runs here: strides, resolution and classes of the supernet."""
+        reduced = drop_strides(architecture, self.dropped_strides)
+        return replace(reduced, resolution=self.input_size(architecture), classes=self.classes)
+
+    def _path(self, architecture: Architecture) -> tuple[_Step, ...]:
+        """The steps of a network; raises UserError naming the place where it leaves the space."""
+        path = self._paths.get(architecture)
+        if path is None:
+            if len(self._paths) >= _REMEMBERED:
+                self._paths.clear()
+            path = self._paths[architecture] = tuple(self._find_path(architecture))
+        return path
+
+    def _find_path(self, architecture: Architecture) -> Iterator[_Step]:
+        genotype, places = self.space.locate(architecture)
+        running = self.runs_as(architecture)
+        yield _Step("stem", self._part("stem"), _stem(running.stem))
+        for index, (placed, (number, layer)) in enumerate(zip(running.placed_blocks(), places, strict=True)):
+            option = self.space.plans[number].option(lambda choice: int(genotype[choice]))
+            part = self._part(self._place_name(number, layer, option))
+            yield _Step(f"blocks.{index}", part, _block(placed.block, placed.in_channels))
+        head = _head(running.head, running.blocks[-1].out, self.classes, self.dropout)
+        yield _Step("head", self._part("head"), head)
+
+    def _part(self, name: str) -> SharedPart:
+        part = self.parts[name]
+        assert isinstance(part, SharedPart)
+        return part
+
+    def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
+        """Map images (batch, 3, size, size) to logits (batch, classes) through one network of the space.
+
+        Raises UserError where the architecture is not in the space.
+        """
+        x = images
+        for step in self._path(architecture):
+            if step.template.training != self.training:
+                step.template.train(self.training)
+            x = functional_call(step.template, step.part.weights(step.template), (x,))
+        return x
+
+    @torch.no_grad()
+    def extract(self, architecture: Architecture) -> Network:
+        """Return a plain network with copies of the weights that a call for this architecture would use.
+
+        Its batch-norm statistics are the shared ones: `recalibrate` it before evaluation.
+        """
+        network = empty_network(self.runs_as(architecture), self.dropout)
+        state = {
+            f"{step.name}.{name}": tensor
+            for step in self._path(architecture)
+            for name, tensor in step.part.weights(step.template).items()
+        }
+        network.load_state_dict(state)
+        device = next(self.parameters()).device
+        return network.to(device).train(self.training)
+
+
+_REMEMBERED = 4096
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Return images (batch, 3, h, w) at `size` pixels square."""
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def _widths(space: SearchSpace, number: int) -> set[int]:
+    """All channel counts that can leave a stage of choices."""
+    return {
+        width_of({b.field: value for b, value in zip(bindings, values, strict=True)})
+        for bindings in space.plans[number].widths
+        for values in product(*(binding.values for binding in bindings))
+    }
+
+
+def _templates(blocks: set[tuple[Block, int]]) -> list[nn.Module]:
+    """One module for each distinct set of shapes; what shapes do not depend on is made the same first."""
+    kernels = {block.kernel for block, _ in blocks}
+    activation = next(iter(blocks))[0].activation
+    shapes = {(replace(block, activation=activation), channels) for block, channels in blocks}
+    large = {(replace(block, kernel=max(kernels)), channels) for block, channels in shapes}
+    # Every kernel size once, for the transforms between them.
+    for kernel in kernels:
+        block, channels = next(iter(shapes))
+        large.add((replace(block, kernel=kernel), channels))
+    return [_block(block, channels) for block, channels in large]
+
+
+# Modules without weights, shared by all supernets of a process; they are cheap but not free to build.
+
+
+@lru_cache(maxsize=1 << 14)
+def _block(block: Block, in_channels: int) -> nn.Module:
+    with torch.device("meta"):
+        return build_block(PlacedBlock(block, 1, in_channels))
+
+
+@lru_cache
+def _stem(stem: Stem) -> nn.Module:
+    with torch.device("meta"):
+        return ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation)
+
+
+@lru_cache
+def _head(head: Head, in_channels: int, classes: int, dropout: float) -> nn.Module:
+    with torch.device("meta"):
+        return HeadModule(head, in_channels, classes, dropout)
