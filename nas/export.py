@@ -98,7 +98,8 @@ def mark_weights(path: Path, state: str) -> None:
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
     model.buffers.append(content)
-    model.metadata = [*(model.metadata or ()), entry]
+    others = [old for old in model.metadata or () if old.name != METADATA_KEY.encode()]
+    model.metadata = [*others, entry]
     write_atomic(path, bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 

@@ -191,7 +191,7 @@ def test_a_pipe_that_closes_early_is_no_error() -> None:
 def test_each_failure_has_its_status_and_message(
     error: BaseException, status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Exception) as raised, reported_errors():  # noqa: PT011
+    with pytest.raises(Exception) as raised, reported_errors():
         raise error
     assert raised.value.exit_code == status
     assert message in capsys.readouterr().err
@@ -201,5 +201,3 @@ def test_registry_has_each_command_once() -> None:
     places = [(entry.group, entry.name) for entry in COMMANDS]
     assert len(set(places)) == len(places)
     assert {group for group, _ in places} - {""} == set(_registry.GROUPS)
-
-
