@@ -216,14 +216,16 @@ def _quantised(values: Images, detail: Any) -> Images:
         return values.astype(detail["dtype"])
     scale, zero_point = detail["quantization"]
     limits = np.iinfo(detail["dtype"])
-    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(detail["dtype"])
+    quantised: Images = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(detail["dtype"])
+    return quantised
 
 
 def _dequantised(values: Images, detail: Any) -> Images:
     if np.issubdtype(detail["dtype"], np.floating):
         return values
     scale, zero_point = detail["quantization"]
-    return ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
+    real: Images = ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
+    return real
 
 
 @contextlib.contextmanager

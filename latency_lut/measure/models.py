@@ -81,7 +81,7 @@ def network_model(architecture: Architecture, seed: int = 0) -> bytes:
 
 
 def _layer(graph: Graph, ops: tuple[Op, ...], source: int) -> int:
-    """Run the ops of one layer in order; those from POOL to SCALE work on the side, shortcuts reach back to `source`."""
+    """Run the ops of one layer in order; POOL to SCALE work on the side, shortcuts reach back to `source`."""
     current = excited = source
     joined_next = [following.kind is OpKind.CONCAT for _, following in pairwise(ops)] + [False]
     squeezes = any(op.kind is OpKind.SCALE for op in ops)
