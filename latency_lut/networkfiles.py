@@ -109,7 +109,9 @@ def _end_to_end_row(row: Row, target: Target) -> Sample:
 
 _NETWORK_FORMS: tuple[tuple[frozenset[str], RowReader], ...] = (
     (
-        frozenset(("model", "depth_multiplier", "resolution", "device", "runtime", "threads", "precision", "latency_ms")),
+        frozenset(
+            ("model", "depth_multiplier", "resolution", "device", "runtime", "threads", "precision", "latency_ms")
+        ),
         _endpoint_row,
     ),
     (frozenset(("network", *_COLUMNS.values())), _end_to_end_row),

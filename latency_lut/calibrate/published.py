@@ -97,7 +97,7 @@ def _with_hswish_from(width: int | None) -> Architecture:
 
 
 def tunas_differences() -> Iterator[Observation]:
-    """Yield what TuNAS's table of the ProxylessNAS space says: differences between the choices of a layer, one total."""
+    """Yield what TuNAS's table of the ProxylessNAS space says: differences of choices, one total."""
     for (size, cin, out, stride), times in _TUNAS_ROWS.items():
         first = _block_counts(size, cin, out, stride, *_TUNAS_CHOICES[0])
         for (kernel, expansion), time in zip(_TUNAS_CHOICES[1:], times[1:6], strict=True):
@@ -114,9 +114,7 @@ def tunas_differences() -> Iterator[Observation]:
 
 
 def _block_counts(size: int, cin: int, out: int, stride: int, kernel: int, expansion: int) -> Counter[Op]:
-    block = InvertedResidual(
-        kernel=kernel, stride=stride, hidden=cin * expansion, out=out, activation=Activation.RELU6
-    )
+    block = InvertedResidual(kernel=kernel, stride=stride, hidden=cin * expansion, out=out, activation=Activation.RELU6)
     return Counter(block_ops(PlacedBlock(block, size, cin)))
 
 

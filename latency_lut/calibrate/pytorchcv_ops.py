@@ -27,7 +27,7 @@ def pytorchcv_ops(name: str) -> tuple[Op, ...]:
     except ImportError:
         raise UserError(
             "these measurements name networks of the pytorchcv package, which is not installed; "
-            "install it with `pip install 'nas[calibrate]'`"
+            "install it with `pip install 'phone-nas[calibrate]'`"
         ) from None
     try:
         with torch.device("meta"):

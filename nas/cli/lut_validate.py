@@ -1,0 +1,130 @@
+"""`nas lut validate`: predictions of a table beside measurements, with error, rank and interval figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latency_lut.devices import load_device
+from latency_lut.networkfiles import read_samples
+from latency_lut.validate import Comparison, Validation, require_comparisons, target_of
+from latency_lut.validate import validate as compare
+from nas.cli._common import JsonOption, note_console, output_console, print_json
+from searchspace.files import write_atomic
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DeviceArgument = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="A phone from `nas devices`, or a table file.", show_default=False)
+]
+AgainstOption = Annotated[
+    Path,
+    typer.Option("--against", metavar="FILE", help="Measured blocks or networks (docs/latency.md lists the forms)."),
+]
+RescaleOption = Annotated[
+    bool,
+    typer.Option("--rescale", help="Scale each source's predictions to the file first: this peeks at the answers."),
+]
+PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Write a scatter picture.")]
+
+_LABELS = {
+    "count": "compared",
+    "mean_abs_pct": "mean error",
+    "median_abs_pct": "median error",
+    "p95_abs_pct": "95 % of errors below",
+    "max_abs_pct": "largest error",
+    "bias_pct": "bias",
+    "within_5_pct": "within 5 %",
+    "within_10_pct": "within 10 %",
+    "spearman": "Spearman",
+    "kendall": "Kendall",
+    "coverage_90_pct": "inside 90 % interval",
+}
+_WORST = 5
+
+
+def validate(
+    device: DeviceArgument, against: AgainstOption, rescale: RescaleOption = False, plot: PlotOption = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Compare predictions with measurements.
+
+    Every source is compared on its own published scale, which the table holds; nothing is fitted to the file.
+
+    [bold]Examples[/bold]
+
+      nas lut validate pixel1 --against blocks.csv\n
+      nas lut validate pixel4 --against networks.csv --plot errors.png --json\n
+    """
+    table = load_device(device)
+    validation = compare(table, read_samples(against, target_of(table)), rescale)
+    for reason, count in validation.skipped.most_common():
+        note_console().print(f"[dim]{count} rows skipped: {reason}[/dim]")
+    require_comparisons(validation, f"{against} (for {table.name})")
+    if plot is not None:
+        from nas.report.pictures import png_bytes
+        from nas.report.validation_plot import draw_validation
+
+        write_atomic(plot, png_bytes(draw_validation(validation, f"{device} against {against.name}")))
+    if json:
+        print_json(_document(validation, rescale))
+        return
+    console = output_console()
+    console.print(_figures(validation))
+    console.print(_worst(validation.comparisons))
+    if rescale:
+        console.print("[yellow]Rescaled to the file: these figures have seen the answers.[/yellow]")
+
+
+def _document(validation: Validation, rescaled: bool) -> dict[str, Any]:
+    return {
+        **validation.scores(),
+        "skipped": dict(validation.skipped),
+        "rescaled": rescaled,
+        "extrapolated": sum(comparison.extrapolated for comparison in validation.comparisons),
+        "by_scale": validation.scores_by_view(),
+    }
+
+
+def _figures(validation: Validation) -> Table:
+    """One column of figures for all rows, and one for each source where there are several."""
+    from rich.table import Table
+
+    columns = {"all": validation.scores()}
+    by_view = validation.scores_by_view()
+    if len(by_view) > 1:
+        columns |= by_view
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name if name != "own" else "table's own scale", justify="right")
+    for key, label in _LABELS.items():
+        table.add_row(label, *(_shown(key, figures[key]) for figures in columns.values()))
+    return table
+
+
+def _shown(key: str, value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    if key == "count":
+        return str(value)
+    if key in ("spearman", "kendall"):
+        return f"{value:.4f}"
+    return f"{value:+.2f} %" if key == "bias_pct" else f"{value:.2f} %"
+
+
+def _worst(comparisons: tuple[Comparison, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title="Largest errors", title_justify="left")
+    for heading in ("measured ms", "predicted ms", "90 % interval", "error"):
+        table.add_column(heading, justify="right")
+    table.add_column("what", overflow="fold")
+    for item in sorted(comparisons, key=lambda item: -abs(item.error_pct))[:_WORST]:
+        interval = f"{item.low_ms:.2f} to {item.high_ms:.2f}"
+        numbers = (f"{item.measured_ms:.2f}", f"{item.predicted_ms:.2f}", interval, f"{item.error_pct:+.1f} %")
+        table.add_row(*numbers, item.label)
+    return table
