@@ -44,9 +44,6 @@ LearningRateOption = Annotated[
 ]
 ClipOption = Annotated[float | None, typer.Option("--clip-norm", help="Clip gradients to this L2 norm.")]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
-FinalMapOption = Annotated[
-    int, typer.Option("--final-map", help="Small images: take back strides until the last map has this many pixels.")
-]
 TorchDeviceOption = Annotated[
     str | None, typer.Option("--torch-device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")
 ]
@@ -72,7 +69,6 @@ def train(
     learning_rate: LearningRateOption = None,
     clip_norm: ClipOption = None,
     subset: SubsetOption = None,
-    final_map: FinalMapOption = 2,
     torch_device: TorchDeviceOption = None,
     bf16: Bf16Option = None,
     channels_last: ChannelsLastOption = True,
@@ -107,7 +103,6 @@ def train(
         seed=seed,
         image_size=image_size,
         subset=subset,
-        final_map=final_map,
         weights=weights,
         from_scratch=from_scratch,
     )

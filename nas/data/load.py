@@ -56,9 +56,9 @@ def load_data(
     Raises UserError naming what is wrong with the specification, a folder or an image.
     """
     source = open_source(spec)
-    size = image_size or source.native_size or 224
+    size = image_size if image_size is not None else source.native_size or 224
     if size < 1:
-        raise UserError(f"the image size {size} must be a positive number of pixels")
+        raise UserError(f"the image size is {size}, expected a positive number of pixels")
     mean, std = statistics or source.statistics
     stored = source.native_size or int(np.ceil(size * CENTRE_MARGIN))
     augmentation = Augmentation(

@@ -38,8 +38,7 @@ class TrainSettings:
     """What `nas train` was asked for; the same settings give the same numbers on one machine.
 
     `learning_rate`, `batch_size`, `clip_norm` and `epochs` replace the recipe's where given (a batch size
-    scales the recipe's learning rate). `final_map` is the smallest last feature map in pixels, see
-    `searchspace.low_resolution`.
+    scales the recipe's learning rate).
     """
 
     network: str
@@ -52,7 +51,6 @@ class TrainSettings:
     seed: int = 0
     image_size: int | None = None
     subset: int | None = None
-    final_map: int = 2
     weights: str | None = None
     from_scratch: bool = False
 
@@ -94,7 +92,6 @@ def prepare(settings: TrainSettings, execution: Execution, out: Path, *, resume:
         settings.network,
         image_size=data.image_size,
         classes=len(data.classes),
-        final_map=settings.final_map,
         weights=weights,
         seed=settings.seed,
     )

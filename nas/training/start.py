@@ -10,7 +10,7 @@ from torch import Tensor
 
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
-from searchspace.low_resolution import for_image_size
+from searchspace.low_resolution import for_images
 from searchspace.modules import Network, build_network
 from searchspace.resolve import resolve_network
 from searchspace.weights import WEIGHTS_FILE, load_state, read_weights
@@ -40,15 +40,13 @@ def find_weights(network: str, weights: str | None, from_scratch: bool) -> Path 
     return beside if not from_scratch and beside.is_file() else None
 
 
-def start_network(
-    network: str, *, image_size: int, classes: int, final_map: int, weights: Path | None, seed: int
-) -> Start:
+def start_network(network: str, *, image_size: int, classes: int, weights: Path | None, seed: int) -> Start:
     """Build a network for images of `image_size` pixels and a number of classes, from weights or afresh.
 
     Weights for another number of classes are taken up to the classifier, which starts afresh. Raises
     UserError when the network is unknown or the weights belong to another one.
     """
-    architecture = for_image_size(resolve_network(network), image_size, final_map).with_classes(classes)
+    architecture = for_images(resolve_network(network), image_size).with_classes(classes)
     built = build_network(architecture, seed=seed)
     if weights is None:
         return Start(network=built, weights=f"fresh, seed {seed}")
