@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,10 +103,11 @@ def _side_by_side(titles: list[str], architectures: list[Architecture], predicti
     """One column a network: its layers in running order, then the figures to compare."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("ms")
     for title in titles:
-        table.add_column(title, justify="right", overflow="fold")
+        # Long names break at an underscore rather than anywhere.
+        table.add_column(re.sub(r"(.{12,}?_)", r"\1\n", title), justify="right", overflow="fold")
     layers = [prediction.layers for prediction in predictions]
     for index in range(max(len(column) for column in layers) - 1):
         name = "stem" if index == 0 else f"block{index}"
@@ -115,7 +117,7 @@ def _side_by_side(titles: list[str], architectures: list[Architecture], predicti
     table.add_row("total", *(f"{p.latency_ms:.2f}" for p in predictions), style="bold")
     table.add_row("90 % interval", *(f"{p.low_ms:.1f} to {p.high_ms:.1f}" for p in predictions))
     first = predictions[0].latency_ms
-    table.add_row("against the first", *(f"{100 * (p.latency_ms / first - 1):+.1f} %" for p in predictions))
+    table.add_row("to the first", *(f"{100 * (p.latency_ms / first - 1):+.1f} %" for p in predictions))
     table.add_row("MAdds/M", *(f"{a.madds / 1e6:.1f}" for a in architectures))
     table.add_row("params/M", *(f"{a.params / 1e6:.2f}" for a in architectures))
     return table
