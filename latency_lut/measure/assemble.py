@@ -1,0 +1,111 @@
+"""From measurements to a table: scaled entries, interpolation error, and terms that keep whole networks unbiased."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_lut.calibrate.observations import Observation
+from latency_lut.calibrate.views import OpTimes, fit_scale, predicted_ms
+from latency_lut.estimate import Estimate
+from latency_lut.measure.backend import Conditions, DeviceFacts, Task
+from latency_lut.measure.journal import Measurement
+from latency_lut.measure.loop import estimates, undisturbed_reference_ms
+from latency_lut.provenance import Method, Precision, Provenance, Scale
+from latency_lut.table import LatencyTable
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.ops import Op
+
+REFERENCE_KEY = "reference_op_ms"
+_NETWORK_ERROR = 0.03  # standard deviation of a network's time that ops cannot explain, as a share of it
+_FOLDS = 8
+
+
+def assemble(
+    measurements: Mapping[Task, Measurement],
+    facts: DeviceFacts,
+    conditions: Conditions,
+    precision: Precision,
+    resolution: int,
+) -> LatencyTable:
+    """Return the table of a finished run: single ops become entries, whole networks set its scale and interval.
+
+    Raises UserError when no op was measured.
+    """
+    reference_ms = undisturbed_reference_ms(measurements.values())
+    scaled = estimates(measurements, reference_ms)
+    entries = {task: entry for task, entry in scaled.items() if isinstance(task, Op)}
+    networks = {task: entry for task, entry in scaled.items() if isinstance(task, Architecture)}
+    if not entries:
+        raise UserError("no op was measured, so there is no table to write")
+    provenance = Provenance(
+        device=facts.device,
+        soc=facts.soc,
+        runtime=facts.runtime,
+        runtime_build=facts.runtime_build,
+        threads=facts.threads,
+        cores=facts.cores,
+        precision=precision,
+        resolution=resolution,
+        runs=int(np.median([entry.runs for entry in entries.values()])),
+        date=datetime.date.today().isoformat(),
+        method=Method.MEASURED,
+        conditions=conditions.as_text() | {REFERENCE_KEY: f"{reference_ms:.6f}"},
+    )
+    table = LatencyTable(provenance, entries)
+    rms_pct = table.leave_one_out_error().rms_pct
+    table = table.with_provenance(replace(provenance, interpolation_error_pct=_finite(rms_pct)))
+    return with_network_scale(table, networks) if len(networks) >= _FOLDS else table
+
+
+def with_network_scale(table: LatencyTable, networks: Mapping[Architecture, Estimate]) -> LatencyTable:
+    """Return the table with the terms that make its predictions of the given networks' times unbiased.
+
+    The interval and the left-out error come from networks left out of the fit in turn, an eighth at a time.
+    """
+    observations = [_observed(architecture, entry) for architecture, entry in networks.items()]
+
+    def times_ms(ops: Sequence[Op]) -> NDArray[np.float64]:
+        return np.array([table.entry(op).latency_ms for op in ops])
+
+    errors = []
+    for fold in range(_FOLDS):
+        kept = [o for number, o in enumerate(observations) if number % _FOLDS != fold]
+        scale = fit_scale(kept, times_ms)
+        errors += [_relative_error(o, scale, times_ms) for o in observations[fold::_FOLDS]]
+    absolute_pct = 100 * np.abs(errors)
+    scale = fit_scale(observations, times_ms)
+    provenance = replace(
+        table.provenance,
+        scale=Scale(factors=scale.factors, source=f"{len(observations)} whole networks timed in the same run"),
+        points_used=len(observations),
+        left_out_error_pct=round(float(absolute_pct.mean()), 3),
+        interval_pct=round(float(np.quantile(absolute_pct, 0.9)), 3),
+    )
+    return table.with_provenance(provenance)
+
+
+def _observed(architecture: Architecture, entry: Estimate) -> Observation:
+    ops = [op for layer in architecture.ops() for op in layer.ops]
+    return Observation(
+        label=str(architecture),
+        view="",
+        counts=dict(Counter(ops)),
+        latency_ms=entry.latency_ms,
+        error_ms=_NETWORK_ERROR * entry.latency_ms,
+        whole_network=True,
+    )
+
+
+def _relative_error(observation: Observation, scale: Scale, times_ms: OpTimes) -> float:
+    return predicted_ms(observation, times_ms, scale) / observation.latency_ms - 1.0
+
+
+def _finite(value: float) -> float:
+    return round(value, 3) if np.isfinite(value) else 0.0

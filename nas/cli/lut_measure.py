@@ -1,0 +1,156 @@
+"""`nas lut measure`: time every op of search spaces on this machine or a phone, and write the device's table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latency_lut import LatencyTable, Precision
+from latency_lut.devices import user_table_path
+from latency_lut.measure import plan
+from latency_lut.measure.assemble import assemble
+from latency_lut.measure.backend import Backend, DeviceFacts, Task
+from latency_lut.measure.endtoend import random_networks
+from latency_lut.measure.journal import Journal
+from latency_lut.measure.loop import measure as measure_tasks
+from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._on_device import (
+    AdbOption,
+    BenchmarkModelOption,
+    CoresOption,
+    ThreadsOption,
+    opened_backend,
+    progress_bar,
+)
+from searchspace.errors import UserError
+from searchspace.reference import reference, reference_names
+from searchspace.space import load_space
+
+TargetOption = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", help="host, adb, or adb:SERIAL where several phones are plugged in."),
+]
+SpacesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space", metavar="SPACE", help="Measure every op of this space; may be repeated.  [default: mobile]"
+    ),
+]
+NamesOption = Annotated[
+    list[str] | None,
+    typer.Option("--network", metavar="NETWORK", help="Measure the ops of these networks instead of a space."),
+]
+GridOption = Annotated[
+    float, typer.Option("--grid", help="Largest ratio between neighbouring channel counts; 1 measures every op.")
+]
+FitOption = Annotated[
+    int, typer.Option("--fit-networks", min=0, help="Random whole networks that set the scale; 0 leaves it out.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="The table.  [default: the user's tables, as `nas devices`]"),
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+
+
+def measure(
+    device: TargetOption, spaces: SpacesOption = None, networks: NamesOption = None,
+    precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
+    threads: ThreadsOption = 1, cores: CoresOption = None, grid: GridOption = plan.DEFAULT_RATIO,
+    fit_networks: FitOption = 32, out: OutOption = None, resume: ResumeOption = False, adb: AdbOption = "adb",
+    benchmark_model: BenchmarkModelOption = None, json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Measure a table on this machine or a phone.
+
+    Any key or Ctrl-C stops, and so may a pulled cable: what was measured is kept, and --resume goes on from there.
+
+    [bold]Examples[/bold]
+
+      nas lut measure --device host --space mobilenetv3\n
+      nas lut measure --device adb --benchmark-model ./android_aarch64_benchmark_model\n
+      nas lut measure --device adb:SERIAL --precision int8 --resume\n
+    """
+    with opened_backend(device, threads, cores, adb, benchmark_model) as backend:
+        facts = backend.facts()
+        path = out or user_table_path(_table_name(facts, precision))
+        journal_path = path.with_name(f"{path.name}.partial")
+        _check_paths(path, journal_path, resume)
+        tasks, resolution = _tasks(spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks)
+        header = {**asdict(facts), "precision": precision.value}
+        journal = Journal(journal_path, header)
+        try:
+            with progress_bar("measuring") as on_progress:
+                measure_tasks(backend, tasks, precision, journal, on_progress)
+        except (KeyboardInterrupt, OSError) as stop:
+            kept = f"{len(journal.measurements)} of {len(tasks)} measurements are kept in {journal_path}; "
+            note_console().print(kept + "add --resume to go on", soft_wrap=True)
+            raise stop
+        finally:
+            journal.close()
+        table = _assembled(backend, facts, journal, tasks, precision, resolution)
+    table.save(path)
+    journal.remove()
+    _report(table, path, json)
+
+
+def _table_name(facts: DeviceFacts, precision: Precision) -> str:
+    name = "".join(char if char.isalnum() else "_" for char in facts.device.lower())
+    return name if precision is Precision.FLOAT32 else f"{name}_{precision.value}"
+
+
+def _check_paths(path: Path, journal_path: Path, resume: bool) -> None:
+    if journal_path.exists() and not resume:
+        raise UserError(f"{journal_path} holds an unfinished run: add --resume to go on, or delete it to start again")
+    if resume and not journal_path.exists():
+        raise UserError(f"there is nothing to resume: no {journal_path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: int) -> tuple[list[Task], int]:
+    """Return the ops, thinned out, and whole networks to time, and the largest resolution in pixels."""
+    loaded = [load_space(name) for name in spaces]
+    # The reference networks are always covered: a table that cannot price MobileNetV2 is of little use.
+    named = [reference(name) for name in networks or reference_names()]
+    wanted = plan.network_ops(named).union(*(plan.space_ops(space) for space in loaded))
+    whole = named if networks else []
+    for number, space in enumerate(spaces):
+        share = len(range(number, fit_networks, len(spaces)))
+        whole += random_networks(space, share, seed=number).values()
+    resolution = max(architecture.resolution for architecture in [*named, *whole])
+    return [*plan.sampled(wanted, grid), *dict.fromkeys(whole[:fit_networks] if spaces else whole)], resolution
+
+
+def _assembled(
+    backend: Backend, facts: DeviceFacts, journal: Journal, tasks: list[Task], precision: Precision, resolution: int
+) -> LatencyTable:
+    wanted = {task: journal.measurements[task] for task in tasks}
+    return assemble(wanted, facts, backend.conditions(), precision, resolution)
+
+
+def _report(table: LatencyTable, path: Path, json: bool) -> None:
+    left_one_out = table.leave_one_out_error()
+    made = table.provenance
+    document: dict[str, Any] = {
+        "table": str(path),
+        "device": made.device,
+        "ops": len(table),
+        "interpolation_mean_pct": left_one_out.mean_abs_pct if left_one_out.points else None,
+        "networks": made.points_used,
+        "left_out_error_pct": made.left_out_error_pct,
+        "interval_pct": made.interval_pct,
+    }
+    if json:
+        print_json(document)
+        return
+    console = output_console()
+    console.print(f"[bold]{path}[/bold]: {len(table)} ops of {made.device} ({made.soc})")
+    if left_one_out.points:
+        console.print(f"ops left out of the grid are interpolated within {left_one_out.mean_abs_pct:.1f} % on average")
+    if made.left_out_error_pct is not None:
+        console.print(
+            f"whole networks left out of the fit are predicted within {made.left_out_error_pct:.1f} % on average, "
+            f"nine in ten within {made.interval_pct:.1f} %"
+        )
