@@ -46,6 +46,14 @@ class Augmentation:
                 floats = step(floats)
         return self._normalise(self._resize(floats))
 
+    def finish(self, images: Tensor, seed: int) -> Tensor:
+        """Flip and normalise training images (n, 3, image_size, image_size) that were cropped while decoded."""
+        floats = images.float().div_(255)
+        if self.flip:
+            with _seeded(seed):
+                floats = self._mirrored()(floats)
+        return self._normalise(floats)
+
     def evaluate(self, images: Tensor) -> Tensor:
         """Resize or centre-crop to the network's side and normalise; nothing random."""
         floats = images.float().div_(255)
@@ -67,7 +75,13 @@ class Augmentation:
             side = (self.image_size, self.image_size)
             yield kornia.RandomResizedCrop(side, scale=INCEPTION_CROP_AREA, cropping_mode=mode)
         if self.flip:
-            yield kornia.RandomHorizontalFlip(p=0.5)
+            yield self._mirrored()
+
+    def _mirrored(self) -> nn.Module:
+        import kornia.augmentation as kornia
+
+        flip: nn.Module = kornia.RandomHorizontalFlip(p=0.5)
+        return flip
 
     def _resize(self, images: Tensor) -> Tensor:
         side = (self.image_size, self.image_size)

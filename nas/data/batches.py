@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.data._prefetch import prefetched
 from nas.data.augment import Augmentation
 from searchspace.errors import UserError
 
@@ -38,6 +39,9 @@ class Split(Protocol):
     def __len__(self) -> int:
         """Return the number of images."""
 
+    def to(self, device: torch.device | str) -> Split:
+        """Return the split with its batches made on a device."""
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of full training batches in one pass."""
 
@@ -55,16 +59,23 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class EvaluationBatches:
-    """All images of a split in order and without augmentation; the last batch may be smaller."""
+    """All images of a split in order and without augmentation; the last batch may be smaller.
+
+    Up to `ahead` batches are prepared in a thread while the caller works on another.
+    """
 
     split: Split
     labels: Tensor
     batch_size: int
+    ahead: int = 0
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return prefetched(self._in_order(), self.ahead) if self.ahead else self._in_order()
+
+    def _in_order(self) -> Iterator[Batch]:
         for start in range(0, len(self.split), self.batch_size):
             indices = torch.arange(start, min(start + self.batch_size, len(self.split)))
             yield Batch(self.split.images_at(indices), self.labels[indices.to(self.labels.device)])

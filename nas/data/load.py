@@ -15,7 +15,11 @@ from nas.data._items import Items
 from nas.data._sources import Source, open_source
 from nas.data.augment import CENTRE_MARGIN, Augmentation
 from nas.data.batches import MemorySplit, Split
+from nas.data.streaming import StreamedSplit
 from searchspace.errors import UserError
+
+# Sets that take more than this when decoded are decoded anew in every epoch.
+DECODED_LIMIT_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,9 @@ def _open_splits(
     stored: _splits.Indices,
     *parts: _splits.Indices,
 ) -> list[Split]:
-    """Decode the `stored` items once and return a split for each part of them."""
+    """Return a split for each part of the `stored` items: decoded once where they fit in memory, else streamed."""
+    if 3 * augmentation.stored_size**2 * len(stored) > DECODED_LIMIT_BYTES:
+        return [StreamedSplit(items, part, augmentation) for part in parts]
     images = decode_items(items, stored, augmentation.stored_size, progress)
     labels = torch.from_numpy(items.labels[stored])
     return [

@@ -55,9 +55,9 @@ def apply_recipe_to_layers(network: nn.Module, recipe: Recipe, steps: int) -> No
 
 
 def on_device(split: Split, execution: Execution) -> Split:
-    """Return the split with its images moved to a GPU where they fit, so that batches need no copying."""
-    if execution.device.startswith("cuda") and isinstance(split, MemorySplit):
-        free, _ = torch.cuda.mem_get_info(execution.device)
-        if split.images.nbytes < free * IMAGES_SHARE_OF_GPU:
-            return split.to(execution.device)
-    return split
+    """Return the split with its batches made on the GPU in use, the decoded images moved there where they fit."""
+    if not execution.device.startswith("cuda"):
+        return split
+    free, _ = torch.cuda.mem_get_info(execution.device)
+    fits = not isinstance(split, MemorySplit) or split.images.nbytes < free * IMAGES_SHARE_OF_GPU
+    return split.to(execution.device) if fits else split

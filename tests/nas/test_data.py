@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,9 @@ from PIL import Image
 
 from nas.data import Data, MemorySplit, Shard, load_data
 from nas.data._items import Items
+from nas.data._prefetch import prefetched
 from nas.data._splits import draw, take_subset, train_and_search
+from nas.data.streaming import StreamedSplit, random_crop_box
 from searchspace.errors import UserError
 
 
@@ -342,3 +347,68 @@ def test_datasets_library(tmp_path: Path) -> None:
     assert data.classes == ("ant", "bee")
     assert len(data.train) + len(data.search) == 20
     assert len(data.test_split()) == 20
+
+
+# --- sets too large for memory --------------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
+    monkeypatch.setattr("nas.data.load.DECODED_LIMIT_BYTES", 0)
+    write_classes(tmp_path / "set", per_class=20)
+    return load_data(f"imagefolder:{tmp_path / 'set'}", image_size=14)
+
+
+def test_streamed_batches_depend_on_seed_epoch_and_step_only(streamed: Data) -> None:
+    assert isinstance(streamed.train, StreamedSplit)
+    whole = list(streamed.train.train_batches(8, seed=3))
+    rest = list(streamed.train.train_batches(8, seed=3, start=2))
+    assert len(whole) == len(streamed.train) // 8
+    assert torch.equal(whole[2].images, rest[0].images)
+    assert whole[0].images.shape == (8, 3, 14, 14)
+    assert not torch.equal(whole[0].images, next(streamed.train.train_batches(8, seed=3, epoch=1)).images)
+
+
+def test_streamed_and_decoded_images_agree_in_evaluation(
+    streamed: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.data.load.DECODED_LIMIT_BYTES", 2**30)
+    decoded = load_data(f"imagefolder:{tmp_path / 'set'}", image_size=14)
+    for one, other in zip(streamed.search.batches(3), decoded.search.batches(3), strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_a_broken_image_met_while_streaming_is_named(streamed: Data, tmp_path: Path) -> None:
+    for path in (tmp_path / "set" / "bee").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"'bee/\d\d.png' is not a readable image"):
+        list(streamed.train.train_batches(8, seed=0))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(0, 2**31))
+def test_a_random_crop_lies_within_the_image(width: int, height: int, seed: int) -> None:
+    left, top, right, bottom = random_crop_box(width, height, np.random.default_rng(seed))
+    assert 0 <= left < right <= width * (1 + 1e-12)
+    assert 0 <= top < bottom <= height * (1 + 1e-12)
+    assert 3 / 4 - 1e-9 <= (right - left) / (bottom - top) <= 4 / 3 + 1e-9
+
+
+def test_leaving_a_prefetching_loop_early_ends_its_thread() -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    before = threading.active_count()
+    for number in prefetched(numbers(), depth=2):
+        if number == 3:
+            break
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+    assert len(taken) < 20
