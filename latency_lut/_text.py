@@ -28,6 +28,7 @@ from searchspace.ops import Op, OpKind
 
 SCHEMA = 1
 DECIMALS = 6
+LARGEST_SIZE = 999_999
 COLUMNS = "kind,in_size,in_channels,out_channels,kernel,stride,latency_ms,spread_ms,runs"
 _KINDS = {kind.value: kind for kind in OpKind}
 _NUMBER = rf"\d{{1,6}}(?:\.\d{{1,{DECIMALS}}})?"
@@ -64,13 +65,9 @@ def parse_table(text: str, path: str | Path) -> tuple[Provenance, dict[Op, Estim
     whole = lines[-1] == ""
     entries = _read_rows(lines[columns_at + 1 : -1 if whole else len(lines)], columns_at + 2, path)
     if len(entries) != promised or not whole:
-        raise TableError(
-            path, f"cut short or added to: {promised} rows are promised, {len(entries)} found", len(lines)
-        )
+        raise TableError(path, f"cut short or added to: {promised} rows are promised, {len(entries)} found", len(lines))
     if sha256_text("\n".join(lines[2:])) != checksum:
-        raise TableError(
-            path, "the checksum does not match: the file was edited or damaged after it was written", 2
-        )
+        raise TableError(path, "the checksum does not match: the file was edited or damaged after it was written", 2)
     return provenance, entries
 
 
@@ -80,9 +77,7 @@ def _read_preamble(lines: list[str], path: str | Path) -> tuple[str, int]:
     if first is None:
         raise TableError(path, f"not a latency table: expected `# nas latency table, schema {SCHEMA}`", 1)
     if int(first[1]) != SCHEMA:
-        raise TableError(
-            path, f"schema {first[1]} is not known to this version, which reads schema {SCHEMA}", 1
-        )
+        raise TableError(path, f"schema {first[1]} is not known to this version, which reads schema {SCHEMA}", 1)
     checksum = _CHECKSUM_LINE.fullmatch(lines[1]) if len(lines) > 1 else None
     if checksum is None:
         raise TableError(path, "expected `# sha256:` and 64 hexadecimal digits", 2)

@@ -104,16 +104,16 @@ def _filled(values: Times, inputs: list[int], outputs: list[int]) -> Times:
 
 
 def _completed(times: Times, inputs: list[int], outputs: list[int]) -> Times:
-    """Fill the gaps of a grid of times, kept monotone in the channels where all of its measurements are."""
+    """Fill the gaps of a grid of times, kept monotone in the channels where its measurements are."""
     measured = ~np.isnan(times)
     if measured.all():
         return times
     filled = _filled(times, inputs, outputs)
     least = _running_max(np.where(measured, times, -np.inf))
     most = -_running_max(np.where(measured, -times, -np.inf)[::-1, ::-1])[::-1, ::-1]
+    filled = np.where(least <= most, np.clip(filled, least, most), filled)
     if (least <= most).all():
-        within = _running_max(np.where(np.isnan(filled), -np.inf, np.clip(filled, least, most)))
-        filled = np.where(np.isnan(filled), np.nan, within)
+        filled = np.where(np.isnan(filled), np.nan, _running_max(np.where(np.isnan(filled), -np.inf, filled)))
     return filled
 
 
@@ -178,27 +178,21 @@ class Interpolator:
         ratio = _work(op) / _work(Op(kind, size, inputs, outputs, kernel, stride))
         latency_ms = known.latency_ms * ratio
         doubt = _EXTRAPOLATION_ERROR * max(abs(math.log2(ratio)), 1.0)
-        return Estimate(
-            latency_ms, math.hypot(known.spread_ms * ratio, doubt * latency_ms), extrapolated=True
-        )
+        return Estimate(latency_ms, math.hypot(known.spread_ms * ratio, doubt * latency_ms), extrapolated=True)
 
     def measured_range(self, op: Op) -> str:
         """Say in words what is measured near an op that is not."""
         sizes = self._points.get((op.kind, op.kernel, op.stride))
         if sizes is None:
             known = sorted({f"kernel {key[1]} stride {key[2]}" for key in self._points if key[0] is op.kind})
-            return (
-                f"{op.kind.value} is measured only with {', '.join(known)}"
-                if known
-                else f"no {op.kind.value} is"
-            )
+            return f"{op.kind.value} is measured only with {', '.join(known)}" if known else f"no {op.kind.value} is"
         at = f"at map sizes {', '.join(str(size) for size in sorted(sizes))}"
         if op.in_size in sizes:
             sizes, at = {op.in_size: sizes[op.in_size]}, f"at map size {op.in_size}"
         inputs = [inputs for points in sizes.values() for inputs, _ in points]
         outputs = [outputs for points in sizes.values() for _, outputs in points]
         channels = f"{min(inputs)} to {max(inputs)} input, {min(outputs)} to {max(outputs)} output channels"
-        return f"measured {at}: {channels}"
+        return f"measured {at}: {channels}, and no measured ops enclose it"
 
     def _grid(self, kind: OpKind, kernel: int, stride: int, size: int) -> Grid:
         key = kind, kernel, stride, size
@@ -241,9 +235,7 @@ def leave_one_out_error(grids: Iterable[Grid]) -> LeaveOneOut:
     if not errors:
         return LeaveOneOut(0, math.nan, math.nan, math.nan)
     values = np.abs(errors) * 100
-    return LeaveOneOut(
-        len(errors), float(values.mean()), float(np.sqrt((values**2).mean())), float(values.max())
-    )
+    return LeaveOneOut(len(errors), float(values.mean()), float(np.sqrt((values**2).mean())), float(values.max()))
 
 
 def _left_out_errors(grid: Grid) -> list[float]:

@@ -93,9 +93,7 @@ def overhead_ms(provenance: Provenance) -> float:
 Milliseconds = TypeVar("Milliseconds", float, NDArray[np.float64])
 
 
-def half_interval_ms(
-    latency_ms: Milliseconds, variance_ms2: Milliseconds, provenance: Provenance
-) -> Milliseconds:
+def half_interval_ms(latency_ms: Milliseconds, variance_ms2: Milliseconds, provenance: Provenance) -> Milliseconds:
     """Return half the width of the 90 % interval, elementwise: spread of the entries and error of the model.
 
     half^2 = (1.645^2 x variance) + (interval_pct / 100 x latency)^2

@@ -49,9 +49,7 @@ class Scale:
             if not (math.isfinite(factor) and factor >= 0):
                 raise UserError(f"factor of {kind} must be a finite number of at least 0, not {factor}")
         if not (math.isfinite(self.per_op_ms) and math.isfinite(self.per_network_ms)):
-            raise UserError(
-                f"per_op_ms and per_network_ms must be finite, not {self.per_op_ms}, {self.per_network_ms}"
-            )
+            raise UserError(f"per_op_ms and per_network_ms must be finite, not {self.per_op_ms}, {self.per_network_ms}")
         if self.per_network_ms < 0:
             raise UserError(f"per_network_ms must be at least 0, not {self.per_network_ms}")
         if self.interval_pct is not None:
@@ -80,9 +78,7 @@ class Provenance:
     sources: tuple[str, ...] = ()
     points_used: int | None = None  # measurements that went into a calibration
     left_out_error_pct: float | None = None  # mean absolute error on measurements that did not
-    interpolation_error_pct: float = (
-        0.0  # one standard deviation of interpolated entries, from leaving one out
-    )
+    interpolation_error_pct: float = 0.0  # one standard deviation of interpolated entries, from leaving one out
     interval_pct: float = 0.0  # 90 % of left-out whole networks lie within this of their prediction
     scale: Scale = field(default_factory=Scale)
     views: Mapping[str, Scale] = field(default_factory=dict)

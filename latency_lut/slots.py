@@ -157,7 +157,8 @@ class SlotSums:
         genotype = np.zeros(len(self.space.choices), dtype=np.uint8)
         for choice, rest, best in reversed(eliminated):
             genotype[choice] = best[tuple(genotype[list(rest)])]
-        return self.space.canonical(genotype[None])[0]
+        canonical: Genotypes = self.space.canonical(genotype[None])[0]
+        return canonical
 
     def _joined_size(self, factors: Sequence[Factor], choice: int) -> int:
         scope = {c for factor in factors if choice in factor.scope for c in factor.scope}

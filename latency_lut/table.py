@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from latency_lut._text import DECIMALS, format_table, parse_table
+from latency_lut._text import DECIMALS, LARGEST_SIZE, format_table, parse_table
 from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
@@ -21,14 +21,13 @@ from searchspace.files import read_text, write_atomic
 from searchspace.ops import Op
 
 _LONGEST_MS = 1e6
+_MOST_RUNS = 999_999_999
 
 
 class LatencyTable:
     """Times of ops on one device, with the provenance that says how they were obtained."""
 
-    def __init__(
-        self, provenance: Provenance, entries: Mapping[Op, Estimate], path: str | Path | None = None
-    ) -> None:
+    def __init__(self, provenance: Provenance, entries: Mapping[Op, Estimate], path: str | Path | None = None) -> None:
         """Make a table of measured `entries`; raises UserError for one that is negative or not finite."""
         self.provenance = provenance
         self.path = Path(path) if path is not None else None
@@ -143,19 +142,21 @@ class LatencyTable:
 
 def _order(op: Op) -> tuple[str, int, int, int, int, int]:
     """Return a sort key that compares faster than ops themselves."""
-    return op.kind.value, op.kernel, op.stride, op.in_size, op.in_channels, op.out_channels
+    return op.kind.value, *_shape(op)
+
+
+def _shape(op: Op) -> tuple[int, int, int, int, int]:
+    return op.kernel, op.stride, op.in_size, op.in_channels, op.out_channels
 
 
 def _checked(op: Op, entry: Estimate) -> Estimate:
     for name, value in (("latency_ms", entry.latency_ms), ("spread_ms", entry.spread_ms)):
         if not 0 <= value < _LONGEST_MS:
-            raise UserError(
-                f"{op}: {name} must be from 0 to less than {_LONGEST_MS:g} milliseconds, not {value}"
-            )
-    if entry.runs < 0:
-        raise UserError(f"{op}: runs must be at least 0, not {entry.runs}")
+            raise UserError(f"{op}: {name} must be from 0 to less than {_LONGEST_MS:g} milliseconds, not {value}")
+    if not 0 <= entry.runs <= _MOST_RUNS:
+        raise UserError(f"{op}: runs must be from 0 to {_MOST_RUNS}, not {entry.runs}")
+    if not all(1 <= size <= LARGEST_SIZE for size in _shape(op)):
+        raise UserError(f"{op}: sizes, channels, kernel and stride must be from 1 to {LARGEST_SIZE}")
     if entry.extrapolated:
         raise UserError(f"{op}: an extrapolated time is no measurement and cannot become a table's entry")
-    return Estimate(
-        round(float(entry.latency_ms), DECIMALS), round(float(entry.spread_ms), DECIMALS), entry.runs
-    )
+    return Estimate(round(float(entry.latency_ms), DECIMALS), round(float(entry.spread_ms), DECIMALS), entry.runs)

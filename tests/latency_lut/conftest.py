@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -19,6 +19,12 @@ def true_ms(op: Op) -> float:
 
 def estimate(op: Op) -> Estimate:
     return Estimate(true_ms(op), round(true_ms(op) * 0.02, 6), 25)
+
+
+@pytest.fixture(scope="session")
+def formula() -> Callable[[Op], float]:
+    """The true time of an op on the made-up device, in milliseconds."""
+    return true_ms
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +70,12 @@ def table(provenance: Provenance) -> LatencyTable:
 
 
 @pytest.fixture(scope="session")
-def table_of_space(provenance: Provenance) -> Callable[[SearchSpace], LatencyTable]:
+def table_of(provenance: Provenance) -> Callable[[Iterable[Op]], LatencyTable]:
+    """A function that measures the given ops on the made-up device."""
+    return lambda ops: LatencyTable(provenance, {op: estimate(op) for op in ops})
+
+
+@pytest.fixture(scope="session")
+def table_of_space(table_of: Callable[[Iterable[Op]], LatencyTable]) -> Callable[[SearchSpace], LatencyTable]:
     """A function that measures every op of a space on the made-up device."""
-
-    def measure(space: SearchSpace) -> LatencyTable:
-        ops = {op for slot in space.slots for ops in space.slot_table(slot) for op in ops}
-        return LatencyTable(provenance, {op: estimate(op) for op in ops})
-
-    return measure
+    return lambda space: table_of({op for slot in space.slots for ops in space.slot_table(slot) for op in ops})
