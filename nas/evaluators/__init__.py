@@ -1,0 +1,6 @@
+"""What says how accurate a network is: the predictor, or a trained supernet."""
+
+from nas.evaluators._base import Evaluator
+from nas.evaluators._predictor import PredictorEvaluator
+
+__all__ = ["Evaluator", "PredictorEvaluator"]

@@ -1,0 +1,32 @@
+"""The one interface of everything that scores networks for a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from nas.objective import Values
+from searchspace.choices import Genotypes
+
+
+class Evaluator(Protocol):
+    """Scores genotypes of one space. The same genotype always gets the same score."""
+
+    @property
+    def label(self) -> str:
+        """What the score is, such as `ImageNet top-1 of Once-for-All's supernet`."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the scores; a search is resumed only under the same one."""
+        ...
+
+    @property
+    def basis(self) -> Mapping[str, str]:
+        """Facts that tell a reader how far to trust the scores, by name."""
+        ...
+
+    def top1(self, genotypes: Genotypes) -> Values:
+        """Return top-1 accuracies in percent, shape (n,), for canonical genotypes of shape (n, choices)."""
+        ...

@@ -1,0 +1,28 @@
+"""ImageNet top-1 without ImageNet: predictors fitted to published accuracies of thousands of networks.
+
+`score_network(architecture)` is the short way; `shipped_predictor(space)` gives the model behind it. Predictors exist
+for the spaces `mobilenetv3` and `mnasnet`.
+"""
+
+from nas.predictor._coverage import covered_part, nearest_member
+from nas.predictor._fit import agreement, fit_predictor
+from nas.predictor._model import LeftOut, Predictor
+from nas.predictor._rows import AccuracyTable, load_accuracy_table
+from nas.predictor._score import NetworkScore, score_network
+from nas.predictor._store import load_predictor, save_predictor, shipped_predictor
+
+__all__ = [
+    "AccuracyTable",
+    "LeftOut",
+    "NetworkScore",
+    "Predictor",
+    "agreement",
+    "covered_part",
+    "fit_predictor",
+    "load_accuracy_table",
+    "load_predictor",
+    "nearest_member",
+    "save_predictor",
+    "score_network",
+    "shipped_predictor",
+]

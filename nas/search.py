@@ -1,0 +1,226 @@
+"""The search loop: ask, price, filter, evaluate, journal, tell; then the winner and the Pareto front.
+
+Networks over the ceiling never reach the evaluator, and none is evaluated twice. Every batch is in the journal before
+the strategy hears of it, so that a killed search goes on, by replay, to the result it would have had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from latency_lut.table import LatencyTable
+from nas.evaluators import Evaluator
+from nas.objective import Objective, Results, Values, pareto_front
+from nas.runs.journal import Journal
+from nas.strategies import Strategy
+from searchspace.architecture import Architecture
+from searchspace.choices import Genotypes
+from searchspace.errors import UserError
+from searchspace.files import sha256_text
+from searchspace.space import SearchSpace
+
+_FRUITLESS = 100  # questions in a row that bring nothing affordable before a strategy is given up
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundNetwork:
+    """One network a search found: top-1 in percent, latency with its 90 % interval in ms."""
+
+    architecture: Architecture
+    genotype: tuple[int, ...]
+    top1: float
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """The most accurate network within the budget, and the front around it, fastest first."""
+
+    winner: FoundNetwork
+    front: tuple[FoundNetwork, ...]
+    evaluations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a search is: networks evaluated of how many, and the best within the budget so far (None: none yet)."""
+
+    evaluations: int
+    total: int
+    top1: float | None
+    latency_ms: float | None
+
+
+def search_header(
+    objective: Objective,
+    strategy: Strategy,
+    evaluator: Evaluator,
+    table: LatencyTable,
+    *,
+    evaluations: int,
+    batch: int,
+) -> dict[str, Any]:
+    """Return all that decides a search, for its journal: a search is resumed only under an equal header."""
+    return {
+        "space": objective.space.name,
+        "space_sha256": space_fingerprint(objective.space),
+        "table": table.name,
+        "table_sha256": sha256_text(table.to_text()),
+        "evaluator": evaluator.label,
+        "evaluator_sha256": evaluator.fingerprint,
+        "strategy": strategy.name,
+        "strategy_settings": dict(strategy.settings),
+        "seed": strategy.seed,
+        "budget_ms": objective.budget_ms,
+        "ceiling_ms": objective.ceiling_ms,
+        "evaluations": evaluations,
+        "batch": batch,
+    }
+
+
+def space_fingerprint(space: SearchSpace) -> str:
+    """Return a hash of all that a space file says, equal in every process."""
+
+    def plain(value: Any) -> Any:
+        return sorted(value) if isinstance(value, frozenset) else str(value)
+
+    return sha256_text(json.dumps(asdict(space.spec), sort_keys=True, default=plain))
+
+
+def run_search(
+    objective: Objective,
+    strategy: Strategy,
+    evaluator: Evaluator,
+    journal: Journal,
+    *,
+    evaluations: int,
+    batch: int = 250,
+    progress: Callable[[Progress], None] | None = None,
+) -> SearchResult:
+    """Evaluate `evaluations` networks, those already in the journal included, in batches of `batch`.
+
+    `strategy` is new: the journal is replayed to it. Raises UserError when nothing within the budget was found;
+    a KeyboardInterrupt is raised on with a message that says what was saved.
+    """
+    if evaluations < 1 or batch < 1:
+        raise UserError(f"evaluations is {evaluations} and batch is {batch}, expected at least 1 of each")
+    search = _Search(objective, strategy, evaluator, journal)
+    search.replay()
+    try:
+        while search.done < evaluations:
+            if progress is not None:
+                progress(search.progress(evaluations))
+            search.step(min(batch, evaluations - search.done))
+    except KeyboardInterrupt:
+        saved = f"{search.done:,} of {evaluations:,} evaluations are saved in {journal.path}"
+        raise KeyboardInterrupt(f"{saved}; the same command with --resume goes on from there.") from None
+    if progress is not None:
+        progress(search.progress(evaluations))
+    return search.result()
+
+
+class _Search:
+    """What a running search knows: all results so far, and the accuracy of every network seen."""
+
+    def __init__(self, objective: Objective, strategy: Strategy, evaluator: Evaluator, journal: Journal) -> None:
+        self.objective = objective
+        self.strategy = strategy
+        self.evaluator = evaluator
+        self.journal = journal
+        self.done = 0
+        self._history: list[Results] = []
+        self._known: dict[bytes, float] = {}
+        self._best: FoundNetwork | None = None
+
+    def replay(self) -> None:
+        """Take over what the journal holds."""
+        for genotypes, top1 in self.journal.batches:
+            self._take(self.objective.results(self.objective.space.check(genotypes), top1))
+
+    def step(self, n: int) -> None:
+        """Evaluate one batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
+        for _ in range(_FRUITLESS):
+            proposals = self.strategy.ask(n)
+            proposals = proposals[self.objective.affordable(proposals)]
+            if len(proposals):
+                break
+        else:
+            raise UserError(
+                f"the strategy {self.strategy.name} proposed only networks over {self.objective.ceiling_ms:g} ms, "
+                f"{_FRUITLESS} times in a row: give a larger budget"
+            )
+        top1 = self._evaluate(proposals)
+        self.journal.append(proposals, top1)
+        self._take(self.objective.results(proposals, top1))
+
+    def _evaluate(self, genotypes: Genotypes) -> Values:
+        """Return top-1, shape (n,); only networks never met before reach the evaluator, each once."""
+        keys = [row.tobytes() for row in genotypes]
+        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
+        new = sorted(first.values())
+        if new:
+            scores = self.evaluator.top1(genotypes[new])
+            if scores.shape != (len(new),) or not np.isfinite(scores).all():
+                raise ValueError(f"{self.evaluator.label}: expected {len(new)} finite scores, got {scores!r:.200}")
+            self._known.update(zip((keys[i] for i in new), scores.tolist(), strict=True))
+        return np.array([self._known[key] for key in keys])
+
+    def _take(self, results: Results) -> None:
+        self._known.update(zip((row.tobytes() for row in results.genotypes), results.top1.tolist(), strict=True))
+        self.strategy.tell(results)
+        self._history.append(results)
+        self.done += len(results)
+        index = self.objective.best(results)
+        if index is not None and self._beats_best(results, index):
+            self._best = self._found(results, index)
+
+    def _beats_best(self, results: Results, index: int) -> bool:
+        if self._best is None:
+            return True
+        new = (-results.top1[index], results.latency_ms[index])
+        return bool(new < (-self._best.top1, self._best.latency_ms))
+
+    def _found(self, results: Results, index: int) -> FoundNetwork:
+        genotype = results.genotypes[index]
+        low_ms, high_ms = self.objective.cost.interval_ms(genotype[None])
+        return FoundNetwork(
+            architecture=self.objective.space.decode(genotype),
+            genotype=tuple(genotype.tolist()),
+            top1=float(results.top1[index]),
+            latency_ms=float(results.latency_ms[index]),
+            low_ms=float(low_ms[0]),
+            high_ms=float(high_ms[0]),
+        )
+
+    def progress(self, total: int) -> Progress:
+        """Return how far the search is."""
+        top1, latency_ms = (self._best.top1, self._best.latency_ms) if self._best else (None, None)
+        return Progress(evaluations=self.done, total=total, top1=top1, latency_ms=latency_ms)
+
+    def result(self) -> SearchResult:
+        """Return the winner and the front of everything evaluated."""
+        if self._best is None:
+            raise UserError(
+                f"none of the {self.done:,} networks evaluated fits {self.objective.budget_ms:g} ms: "
+                "allow more evaluations or a larger budget"
+            )
+        results = joined(self._history)
+        front = tuple(self._found(results, int(index)) for index in pareto_front(results))
+        return SearchResult(winner=self._best, front=front, evaluations=self.done)
+
+
+def joined(history: list[Results]) -> Results:
+    """Return several batches of results as one."""
+    return Results(
+        np.concatenate([results.genotypes for results in history]),
+        np.concatenate([results.top1 for results in history]),
+        np.concatenate([results.latency_ms for results in history]),
+        np.concatenate([results.high_ms for results in history]),
+    )

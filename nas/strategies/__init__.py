@@ -1,0 +1,13 @@
+"""Search strategies: what to try next, given what was found so far.
+
+`make_strategy("evolution", objective, seed)` makes a shipped one; any object of a `Strategy` subclass can be passed
+to `nas.search.run_search` in its place, and `nas.strategies.testing` holds the tests it has to pass.
+"""
+
+from nas.strategies._base import Strategy
+from nas.strategies._evolution import RegularisedEvolution
+from nas.strategies._make import STRATEGY_NAMES, make_strategy
+from nas.strategies._random import RandomSearch
+from nas.strategies._reinforce import Reinforce
+
+__all__ = ["STRATEGY_NAMES", "RandomSearch", "RegularisedEvolution", "Reinforce", "Strategy", "make_strategy"]

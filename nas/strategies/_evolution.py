@@ -1,0 +1,88 @@
+"""Regularised evolution (Real et al., arXiv 1802.01548), in batches and towards a whole front at once.
+
+The population is a queue: children join, the oldest leave. Each child has a latency target of its own, the budget for
+half of them and anything up to the ceiling for the others; its parents are the most accurate of a random sample that
+meets the target. One population so holds networks for every latency, and the front comes with the winner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nas.objective import Objective, Results, Values
+from nas.strategies._base import Strategy
+from searchspace.choices import Genotypes
+
+
+class RegularisedEvolution(Strategy):
+    """Tournament selection at latency targets, crossover, mutation, death by age.
+
+    `population` networks live at a time, `sample` of them enter each tournament; a child has two parents with
+    probability `crossover`, else one, and each active choice mutates with probability `mutation` (at least one does).
+    """
+
+    name = "evolution"
+
+    def __init__(
+        self,
+        objective: Objective,
+        seed: int,
+        *,
+        population: int = 1000,
+        sample: int = 50,
+        mutation: float = 0.05,
+        crossover: float = 0.5,
+    ) -> None:
+        super().__init__(objective, seed)
+        self.population = population
+        self.sample = sample
+        self.mutation = mutation
+        self.crossover = crossover
+        choices = len(self.space.choices)
+        self._living = Results(np.empty((0, choices), np.uint8), np.empty(0), np.empty(0), np.empty(0))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Sizes of population and tournament, rates of mutation and crossover."""
+        return {
+            "population": self.population,
+            "sample": self.sample,
+            "mutation": self.mutation,
+            "crossover": self.crossover,
+        }
+
+    def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
+        if len(self._living) < self.population:
+            return self.space.sample(rng, n)
+        target_ms = self._targets(n, rng)
+        first = self._living.genotypes[self._tournament(target_ms, rng)]
+        second = self._living.genotypes[self._tournament(target_ms, rng)]
+        mixed = self.space.crossover(first, second, rng)
+        children = np.where(rng.random((n, 1)) < self.crossover, mixed, first)
+        return self.space.mutate(children, rng, self.mutation)
+
+    def _targets(self, n: int, rng: np.random.Generator) -> Values:
+        lowest, highest = float(self._living.high_ms.min()), self.objective.ceiling_ms
+        anywhere = rng.uniform(lowest, highest, n)
+        return np.where(rng.random(n) < 0.5, self.objective.budget_ms, anywhere)
+
+    def _tournament(self, target_ms: Values, rng: np.random.Generator) -> np.ndarray:
+        """Return, for each target, the most accurate of a random sample that meets it, the fastest where none does."""
+        entrants = rng.integers(0, len(self._living), (len(target_ms), self.sample))
+        high_ms = self._living.high_ms[entrants]
+        meets = high_ms <= target_ms[:, None]
+        fitness = np.where(meets, self._living.top1[entrants], -high_ms)
+        return np.asarray(entrants[np.arange(len(entrants)), fitness.argmax(axis=1)])
+
+    def _learn(self, results: Results) -> None:
+        """Let the results join the queue and the oldest networks leave it."""
+        old, keep = self._living, slice(-self.population, None)
+        self._living = Results(
+            np.concatenate([old.genotypes, results.genotypes])[keep],
+            np.concatenate([old.top1, results.top1])[keep],
+            np.concatenate([old.latency_ms, results.latency_ms])[keep],
+            np.concatenate([old.high_ms, results.high_ms])[keep],
+        )

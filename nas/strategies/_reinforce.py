@@ -1,0 +1,87 @@
+"""REINFORCE over independent choices with TuNAS's absolute reward.
+
+The controller is one vector of logits for each choice. A batch is drawn from it, its rewards less a moving average
+weigh the gradients of the log-probabilities, and Adam follows them (Bender et al., arXiv 2008.06120, section 4 and
+google-research/tunas: Adam with beta1 = 0, beta2 = 0.999; baseline with decay 0.95; no entropy term).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nas.objective import Objective, Results, Values, absolute_reward
+from nas.strategies._base import Strategy
+from searchspace.choices import Genotypes
+
+_ADAM_BETA2 = 0.999
+_ADAM_EPSILON = 1e-8
+
+
+class Reinforce(Strategy):
+    """Policy gradient on the choices' logits; aims at latencies whose upper end equals the budget.
+
+    `beta` is the weight of the latency term (TuNAS: -0.10), `learning_rate` Adam's for each batch told,
+    `baseline_decay` that of the moving average of rewards.
+    """
+
+    name = "reinforce"
+
+    def __init__(
+        self,
+        objective: Objective,
+        seed: int,
+        *,
+        learning_rate: float = 0.05,
+        beta: float = -0.10,
+        baseline_decay: float = 0.95,
+    ) -> None:
+        super().__init__(objective, seed)
+        self.learning_rate = learning_rate
+        self.beta = beta
+        self.baseline_decay = baseline_decay
+        values = np.arange(int(self.space.radices.max()))
+        self._exists = values < self.space.radices[:, None]
+        self._logits: Values = np.zeros((len(self.space.radices), len(values)))
+        self._second_moment: Values = np.zeros_like(self._logits)
+        self._steps = 0
+        self._baseline: float | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Learning rate, weight of latency and decay of the baseline."""
+        return {"learning_rate": self.learning_rate, "beta": self.beta, "baseline_decay": self.baseline_decay}
+
+    def probabilities(self) -> Values:
+        """Return the probability of every value of every choice, shape (choices, largest number of values)."""
+        weights = np.where(self._exists, np.exp(self._logits - self._logits.max(axis=1, keepdims=True)), 0.0)
+        probabilities: Values = weights / weights.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
+        thresholds = np.cumsum(self.probabilities(), axis=1)
+        draws = rng.random((n, len(thresholds), 1)) * thresholds[:, -1:]
+        return self.space.canonical((draws >= thresholds).sum(axis=2).astype(np.uint8))
+
+    def _learn(self, results: Results) -> None:
+        reward = absolute_reward(results.top1, results.high_ms, self.objective.budget_ms, self.beta)
+        mean = float(reward.mean())
+        decay = self.baseline_decay
+        self._baseline = mean if self._baseline is None else decay * self._baseline + (1 - decay) * mean
+        self._ascend(self._policy_gradient(results.genotypes, reward - self._baseline))
+
+    def _policy_gradient(self, genotypes: Genotypes, advantage: Values) -> Values:
+        """Return the mean of advantage x gradient of the log-probability; an inactive choice has no part in it."""
+        taken = genotypes[:, :, None] == np.arange(self._logits.shape[1])
+        weight = self.space.active(genotypes) * advantage[:, None]
+        gradient: Values = (weight[:, :, None] * (taken - self.probabilities())).mean(axis=0)
+        return gradient
+
+    def _ascend(self, gradient: Values) -> None:
+        """One step of Adam with beta1 = 0."""
+        self._steps += 1
+        self._second_moment = _ADAM_BETA2 * self._second_moment + (1 - _ADAM_BETA2) * gradient**2
+        unbiased = self._second_moment / (1 - _ADAM_BETA2**self._steps)
+        self._logits = self._logits + self.learning_rate * gradient / (np.sqrt(unbiased) + _ADAM_EPSILON)
