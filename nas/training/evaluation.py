@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,13 @@ class Accuracy:
     top5: float
     loss: float
     count: int
+
+
+class Evaluation(Protocol):
+    """What `evaluate` does, and what a supernet does instead."""
+
+    def __call__(self, network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
+        """Return the accuracy of a network over all batches."""
 
 
 @torch.inference_mode()

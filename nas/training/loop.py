@@ -19,14 +19,20 @@ from nas.data.batches import batch_seed
 from nas.training import distributed
 from nas.training.averaging import AveragedNetwork
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import Accuracy, evaluate
+from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution, default_execution, reproducible
 from nas.training.failures import check_loss, explained_failures
 from nas.training.history import EpochRecord, History, Observer
 from nas.training.interrupts import Interruption
 from nas.training.optimizers import build_optimizer, set_learning_rate
 from nas.training.recipes import Recipe
-from nas.training.step import LOSS_CHECK_STEPS, apply_recipe_to_layers, on_device, training_step
+from nas.training.step import (
+    LOSS_CHECK_STEPS,
+    TakeStep,
+    apply_recipe_to_layers,
+    on_device,
+    training_step,
+)
 
 
 def train(
@@ -38,8 +44,12 @@ def train(
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
     observer: Observer | None = None,
+    take_step: TakeStep = training_step,
+    evaluation: Evaluation = evaluate,
 ) -> History:
     """Train a network in place on `data.train`, watching `data.search`; return what happened.
+
+    A supernet gives its own `take_step` and `evaluation` (`nas.training.supernet`).
 
     With `ema_decay` the network ends with the averaged weights, which are also those evaluated. Raises
     UserError when the loss is no longer finite, memory runs out, or a checkpoint belongs to another run, and
@@ -47,7 +57,7 @@ def train(
     """
     execution = execution or default_execution()
     with reproducible(seed), explained_failures(recipe.batch_size, data.image_size):
-        run = _Run(network, data, recipe, seed, execution)
+        run = _Run(network, data, recipe, seed, execution, take_step, evaluation)
         if checkpoints is not None and (state := checkpoints.load(run.identity())) is not None:
             run.restore(state)
         if observer is not None:
@@ -63,7 +73,17 @@ def train(
 class _Run:
     """The state of one training run, between steps."""
 
-    def __init__(self, network: nn.Module, data: Data, recipe: Recipe, seed: int, execution: Execution) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        data: Data,
+        recipe: Recipe,
+        seed: int,
+        execution: Execution,
+        take_step: TakeStep,
+        evaluation: Evaluation,
+    ) -> None:
+        self.take_step, self.evaluation = take_step, evaluation
         self.network = execution.prepare(network)
         self.data, self.recipe, self.seed, self.execution = data, recipe, seed, execution
         self.split = on_device(data.train, execution)
@@ -149,7 +169,7 @@ class _Run:
         torch.manual_seed(batch_seed(self.seed, self.epoch, self.step, distributed.current_shard().rank))
         learning_rate = self._learning_rate()
         set_learning_rate(self.optimizer, learning_rate)
-        loss, correct = training_step(
+        loss, correct = self.take_step(
             self.forward,
             self.optimizer,
             batch,
@@ -166,7 +186,7 @@ class _Run:
 
     def _finish_epoch(self, checkpoints: Checkpoints | None, observer: Observer | None) -> None:
         loss, correct, count = distributed.summed(self.totals).tolist()
-        accuracy = evaluate(self.evaluated, self.data.search.batches(self.execution.evaluation_batch))
+        accuracy = self.evaluation(self.evaluated, self.data.search.batches(self.execution.evaluation_batch))
         record = EpochRecord(
             epoch=self.epoch + 1,
             learning_rate=self.optimizer.param_groups[0]["lr"],

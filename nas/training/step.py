@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +19,22 @@ LOSS_CHECK_STEPS = 20
 IMAGES_SHARE_OF_GPU = 0.25
 # Batch-norm statistics see at least this many of their own averaging windows in a run.
 SETTLING_SHARES = 30
+
+
+class TakeStep(Protocol):
+    """What `training_step` does, and what a supernet does instead."""
+
+    def __call__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        execution: Execution,
+        *,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Take one optimisation step; return the loss and the number of correct answers, both on the device."""
 
 
 def training_step(
