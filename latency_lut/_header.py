@@ -1,7 +1,6 @@
 """The header of a table file: provenance as YAML, read without trusting it.
 
-YAML is accepted only in the plain form that this module writes: no anchors, aliases, tags, repeated keys or
-deep nesting. Every refusal carries the line of the header that caused it.
+Every refusal carries the line of the header that caused it.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ import yaml
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from searchspace.errors import UserError
 from searchspace.ops import OpKind
+from searchspace.plain_yaml import KeyPath, PlainYamlError, load_plain_yaml
 
-_LARGEST_HEADER = 64 * 1024
-_DEEPEST_NESTING = 8
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LONGEST_HEADER = 64 * 1024
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class HeaderError(UserError):
     """A header that is refused; `line` counts from 1, None where no line is at fault."""
 
-    def __init__(self, problem: str, line: int | None = None, path: tuple[str, ...] = ()) -> None:
+    def __init__(self, problem: str, line: int | None = None, path: KeyPath = ()) -> None:
         super().__init__(f"{'.'.join(path)}: {problem}" if path else problem)
         self.line = line
         self.path = path
@@ -44,7 +42,10 @@ def format_header(provenance: Provenance) -> str:
 
 def parse_header(text: str) -> Provenance:
     """Read what `format_header` wrote; raises HeaderError for anything that it cannot have written."""
-    data, lines = _load_plain_yaml(text)
+    try:
+        data, lines = load_plain_yaml(text, _LONGEST_HEADER)
+    except PlainYamlError as error:
+        raise HeaderError(str(error), error.line) from None
     try:
         return _provenance(data)
     except HeaderError as error:
@@ -64,54 +65,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return value.value if isinstance(value, StrEnum) else value
-
-
-def _load_plain_yaml(text: str) -> tuple[Any, dict[tuple[str, ...], int]]:
-    """Return the value of a YAML text and the line of every key path in it."""
-    if len(text) > _LARGEST_HEADER:
-        raise HeaderError(f"the header is {len(text)} characters long, at most {_LARGEST_HEADER} are read")
-    try:
-        _refuse_fancy_yaml(text)
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            lines: dict[tuple[str, ...], int] = {}
-            if node is not None:
-                _note_lines(node, (), lines)
-            return (loader.construct_document(node) if node is not None else None), lines
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise HeaderError(f"not YAML: {error.problem}", mark.line + 1 if mark else None) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise HeaderError(f"not YAML: {error}".splitlines()[0]) from None
-
-
-def _refuse_fancy_yaml(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise HeaderError("anchors and aliases are not allowed", line)
-        tag = getattr(event, "tag", None)
-        if tag:
-            raise HeaderError(f"the tag {tag} is not allowed", line)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST_NESTING:
-            raise HeaderError(f"nested more than {_DEEPEST_NESTING} deep", line)
-
-
-def _note_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
-    lines[path] = node.start_mark.line + 1
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        inner = (*path, str(key.value))
-        if inner in lines:
-            raise HeaderError("given twice", key.start_mark.line + 1, inner)
-        _note_lines(value, inner, lines)
-        lines[inner] = key.start_mark.line + 1
 
 
 def _provenance(data: object) -> Provenance:
@@ -134,42 +87,42 @@ def _provenance(data: object) -> Provenance:
         raise HeaderError(str(error), path=(str(error).split(" ", 1)[0],)) from None
 
 
-def _mapping(value: object, path: tuple[str, ...]) -> dict[str, Any]:
+def _mapping(value: object, path: KeyPath) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise HeaderError(f"expected named fields, not {value!r}", path=path)
     return value
 
 
-def _text(value: object, path: tuple[str, ...]) -> str:
+def _text(value: object, path: KeyPath) -> str:
     if not isinstance(value, str):
         raise HeaderError(f"expected text, not {value!r} (put it in quotes)", path=path)
     return value
 
 
-def _integer(value: object, path: tuple[str, ...]) -> int:
+def _integer(value: object, path: KeyPath) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise HeaderError(f"expected a whole number, not {value!r}", path=path)
     return value
 
 
-def _number(value: object, path: tuple[str, ...]) -> float:
+def _number(value: object, path: KeyPath) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
         raise HeaderError(f"expected a finite number, not {value!r}", path=path)
     return float(value)
 
 
-def _texts(value: object, path: tuple[str, ...]) -> tuple[str, ...]:
+def _texts(value: object, path: KeyPath) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise HeaderError(f"expected a list of texts, not {value!r}", path=path)
     return tuple(_text(item, path) for item in value)
 
 
-def _text_mapping(value: object, path: tuple[str, ...]) -> dict[str, str]:
+def _text_mapping(value: object, path: KeyPath) -> dict[str, str]:
     return {key: _text(item, (*path, key)) for key, item in _mapping(value, path).items()}
 
 
 def _member(enum: type[StrEnum]) -> Any:
-    def read(value: object, path: tuple[str, ...]) -> StrEnum:
+    def read(value: object, path: KeyPath) -> StrEnum:
         try:
             return enum(_text(value, path))
         except ValueError:
@@ -178,7 +131,7 @@ def _member(enum: type[StrEnum]) -> Any:
     return read
 
 
-def _scale(value: object, path: tuple[str, ...]) -> Scale:
+def _scale(value: object, path: KeyPath) -> Scale:
     readers = {"per_op_ms": _number, "per_network_ms": _number, "interval_pct": _number, "source": _text}
     arguments: dict[str, Any] = {}
     for name, item in _mapping(value, path).items():
@@ -199,7 +152,7 @@ def _scale(value: object, path: tuple[str, ...]) -> Scale:
         raise HeaderError(str(error), path=path) from None
 
 
-def _scales(value: object, path: tuple[str, ...]) -> dict[str, Scale]:
+def _scales(value: object, path: KeyPath) -> dict[str, Scale]:
     return {name: _scale(item, (*path, name)) for name, item in _mapping(value, path).items()}
 
 
