@@ -29,8 +29,11 @@ class Execution:
     evaluation_batch: int = 256
 
     def __post_init__(self) -> None:
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError(f"the device '{self.device}' was asked for but torch sees no GPU; use --device-torch cpu")
+        kind = self.device.partition(":")[0]
+        if kind not in ("cpu", "cuda"):
+            raise UserError(f"unknown torch device '{self.device}'; expected cpu, cuda, or cuda:NUMBER")
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise UserError(f"the torch device '{self.device}' was asked for but torch sees no GPU; use cpu")
 
     def prepare(self, network: nn.Module) -> nn.Module:
         """Move a network, in place, to the device and memory layout."""

@@ -74,6 +74,7 @@ class TrainJob:
     execution: Execution
     recipe: Recipe
     data: Data
+    tested: Split
     start: Start
     folder: RunFolder
     resume: bool
@@ -101,6 +102,8 @@ def prepare(settings: TrainSettings, execution: Execution, out: Path, *, resume:
         execution=execution,
         recipe=chosen,
         data=data,
+        # Opened now, looked at last: a damaged test image is better found before the training than after it.
+        tested=data.test_split(),
         start=start,
         folder=folder,
         resume=resume,
@@ -128,14 +131,13 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     )
     if not distributed.is_first():
         return {}
-    tested = job.data.test_split()
-    test = evaluate(network, tested.batches(job.execution.evaluation_batch))
+    test = evaluate(network, job.tested.batches(job.execution.evaluation_batch))
     save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name)
     save_architecture(network.architecture, folder.file("architecture.yaml"))
     title = f"{job.settings.network if ',' not in job.settings.network else 'network'} on {job.settings.data}"
     folder.write(CURVE, draw_curve(history, title))
     result = _result(job, history, test)
-    result["export"] = _export(network, tested, job) if export else None
+    result["export"] = _export(network, job) if export else None
     folder.finish(result)
     return result
 
@@ -202,7 +204,7 @@ def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
     }
 
 
-def _export(network: Network, tested: Split, job: TrainJob) -> dict[str, Any]:
+def _export(network: Network, job: TrainJob) -> dict[str, Any]:
     """Export the trained network and compare the file's accuracy with PyTorch's on test images.
 
     A missing converter does not spoil a finished training: the reason stands in the result instead.
@@ -218,6 +220,6 @@ def _export(network: Network, tested: Split, job: TrainJob) -> dict[str, Any]:
         record = export_network(network, path, trained=True, seed=job.settings.seed)
     except UserError as error:
         return {"failed": str(error)}
-    images, labels = next(iter(tested.batches(EXPORT_CHECK_IMAGES)))
+    images, labels = next(iter(job.tested.batches(EXPORT_CHECK_IMAGES)))
     check = check_accuracy(network, path, images.numpy(), labels.numpy().astype(np.int64))
     return {**record.as_dict(), "accuracy_check": asdict(check)}
