@@ -22,16 +22,14 @@ class Point:
     name: str = ""
 
 
-def draw_front(
-    front: Sequence[Point], references: Sequence[Point], chosen: Point, budget_ms: float, *, accuracy: str
-) -> Drawing:
-    """Draw a front, reference networks, the chosen network and the budget; `accuracy` names the vertical axis."""
+def draw_front(front: Sequence[Point], references: Sequence[Point], chosen: Point, budget_ms: float) -> Drawing:
+    """Draw a front, reference networks, the chosen network and the budget."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(9, 4.8), layout="constrained")
     axes = drawing.add_subplot()
     axes.plot(*_columns(front), drawstyle="steps-post", color=_BLUE, linewidth=1.5)
-    axes.plot(*_columns(front), "o", color=_BLUE, markersize=3.5, label="best found at each latency")
+    axes.plot(*_columns(front), "o", color=_BLUE, markersize=2.5, label="best found at each latency")
     axes.plot(*_columns(references), "D", color=_GREY, markersize=5, label="reference networks")
     for point in references:
         place = (point.latency_ms, point.top1)
@@ -39,7 +37,7 @@ def draw_front(
     axes.axvline(budget_ms, color=_RED, linewidth=1, linestyle="--", label=f"budget {budget_ms:g} ms")
     axes.plot(*_columns([chosen]), "*", color=_RED, markersize=15, label=chosen.name, zorder=5)
     axes.set_xlabel("predicted latency on the phone [ms]")
-    axes.set_ylabel(f"{accuracy} [%]")
+    axes.set_ylabel("top-1 accuracy [%]")
     axes.grid(color="#e3e8ee", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

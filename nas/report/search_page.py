@@ -18,20 +18,24 @@ from searchspace.architecture import Architecture
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredNetwork:
-    """A network with its predicted latency and its top-1 in percent from the evaluator of the run."""
+    """A network with its predicted latency and its top-1 in percent from the evaluator of the run.
+
+    `note` says where the score is of a slightly different network.
+    """
 
     name: str
     architecture: Architecture
     prediction: Prediction
     top1: float
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSummary:
     """All a search run shows: the winner, the front, reference networks and where the figures come from.
 
-    `front` is sorted by latency; `accuracy_label` names what `top1` is; `accuracy_basis` maps facts about the
-    evaluator, such as its rank correlation, to their values.
+    `front` is sorted by latency; `accuracy` says what every `top1` is; `accuracy_basis` maps facts about the evaluator,
+    such as its rank correlation, to their values.
     """
 
     winner: ScoredNetwork
@@ -43,7 +47,7 @@ class SearchSummary:
     seed: int
     evaluations: int
     table: LatencyTable
-    accuracy_label: str
+    accuracy: str
     accuracy_basis: Mapping[str, str]
     export: ExportRecord | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +57,15 @@ class SearchSummary:
         references = tuple(Point(r.prediction.latency_ms, r.top1, r.name) for r in self.references)
         return references, Point(self.winner.prediction.latency_ms, self.winner.top1, self.winner.name)
 
+    def found_within(self, latency_ms: float) -> float | None:
+        """Return the best top-1 on the front at up to this latency, None where the front begins above it."""
+        return max((point.top1 for point in self.front if point.latency_ms <= latency_ms), default=None)
+
+
+def as_percent(top1: float | None) -> str:
+    """Return an accuracy for reading, nothing for None."""
+    return "" if top1 is None else f"{top1:.2f} %"
+
 
 def search_page(summary: SearchSummary) -> str:
     """Return the HTML text of a search's page."""
@@ -60,8 +73,8 @@ def search_page(summary: SearchSummary) -> str:
     rows = layer_rows(winner.architecture)
     per_layer_ms = [layer.latency_ms for layer in winner.prediction.layers]
     parts = [
-        Section("Latency against accuracy", _front(summary), _FRONT_NOTE),
-        Section("Beside reference networks", _comparison(summary), "All rows: same latency table, same evaluator."),
+        Section("Latency against accuracy", _front(summary), f"Top-1 is {summary.accuracy}. {_FRONT_NOTE}"),
+        Section("Beside reference networks", _comparison(summary), _comparison_note(summary)),
         Section("The network", sections.architecture_diagram(rows), _DIAGRAM_NOTE),
         Section("Layer by layer", sections.latency_bars(rows, per_layer_ms), _overhead(winner.prediction)),
         Section("What the latency rests on", sections.facts(latency_facts(summary.table))),
@@ -115,7 +128,7 @@ def _figures(summary: SearchSummary) -> list[Figure]:
     winner = summary.winner
     prediction, architecture = winner.prediction, winner.architecture
     figures = [
-        Figure(summary.accuracy_label, f"{winner.top1:.2f} %"),
+        Figure("top-1 accuracy", f"{winner.top1:.2f} %", summary.accuracy),
         Figure(
             "predicted latency",
             f"{prediction.latency_ms:.1f} ms",
@@ -132,7 +145,7 @@ def _figures(summary: SearchSummary) -> list[Figure]:
 
 def _front(summary: SearchSummary) -> Markup:
     references, chosen = summary.points()
-    drawing = draw_front(summary.front, references, chosen, summary.budget_ms, accuracy=summary.accuracy_label)
+    drawing = draw_front(summary.front, references, chosen, summary.budget_ms)
     named = ", ".join(f"{p.name} {p.latency_ms:.1f} ms {p.top1:.2f} %" for p in (chosen, *references))
     return sections.picture(svg_text(drawing), f"Top-1 accuracy against predicted latency: {named}")
 
@@ -141,8 +154,9 @@ def _comparison(summary: SearchSummary) -> Markup:
     networks = sorted((summary.winner, *summary.references), key=lambda network: network.prediction.latency_ms)
     rows = [
         (
-            network.name,
+            network.name + ("*" if network.note else ""),
             f"{network.top1:.2f} %",
+            "" if network is summary.winner else as_percent(summary.found_within(network.prediction.latency_ms)),
             f"{network.prediction.latency_ms:.1f} ms",
             f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
             f"{network.architecture.madds / 1e6:.0f} M",
@@ -150,8 +164,14 @@ def _comparison(summary: SearchSummary) -> Markup:
         )
         for network in networks
     ]
-    columns = ("network", summary.accuracy_label, "latency", "90 % interval", "MAdds", "params")
-    return sections.table(columns, rows, numbers=(1, 2, 3, 4, 5), chosen=networks.index(summary.winner))
+    columns = ("network", "top-1", "found as fast", "latency", "90 % interval", "MAdds", "params")
+    return sections.table(columns, rows, numbers=range(1, 7), chosen=networks.index(summary.winner))
+
+
+def _comparison_note(summary: SearchSummary) -> str:
+    notes = ["All rows: same latency table, same evaluator.", "Found as fast: the best network found at that latency."]
+    notes += [f"* {network.name}: {network.note}." for network in summary.references if network.note]
+    return " ".join(notes)
 
 
 def _overhead(prediction: Prediction) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 
 from markupsafe import Markup, escape
@@ -17,7 +17,7 @@ def table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str | Markup]],
     *,
-    numbers: Sequence[int] = (),
+    numbers: Collection[int] = (),
     chosen: int = -1,
 ) -> Markup:
     """Return a table; `numbers` are the right-aligned columns, `chosen` is the marked row."""

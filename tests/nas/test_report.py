@@ -42,7 +42,7 @@ def summary() -> SearchSummary:
         seed=3,
         evaluations=50_000,
         table=load_device("pixel"),
-        accuracy_label="predicted ImageNet top-1",
+        accuracy="predicted ImageNet top-1",
         accuracy_basis={"Kendall tau": "0.95", "hostile": "<script>alert(1)</script>"},
     )
 
@@ -90,7 +90,7 @@ def test_same_content_gives_the_same_page(summary: SearchSummary) -> None:
 
 def test_pictures_are_the_same_every_time_and_well_formed(summary: SearchSummary) -> None:
     references, chosen = summary.points()
-    drawings = [draw_front(summary.front, references, chosen, 60, accuracy="top-1") for _ in range(4)]
+    drawings = [draw_front(summary.front, references, chosen, 60) for _ in range(4)]
     assert png_bytes(drawings[0]) == png_bytes(drawings[1])
     svg = svg_text(drawings[2])
     assert svg == svg_text(drawings[3])

@@ -1,0 +1,177 @@
+"""A whole search run, from its settings to its folder: check, search, export, report.
+
+What can be refused is refused before the folder is made: a budget no network meets, an unknown device, a space without
+known accuracies. With `--resume` the search goes on from its journal and every later step is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from latency_lut import LatencyTable, predict
+from latency_lut.compiled import CompiledCost
+from latency_lut.devices import load_device
+from nas.evaluators import Evaluator, PredictorEvaluator
+from nas.export import ExportRecord
+from nas.objective import Objective
+from nas.predictor import covered_part, score_network, shipped_predictor
+from nas.report.pictures import Point
+from nas.report.search_page import ScoredNetwork, SearchSummary
+from nas.runs.folder import JOURNAL, RunFolder
+from nas.runs.journal import Journal
+from nas.runs.search_files import MODEL, write_search_files
+from nas.search import Progress, SearchResult, run_search, search_header
+from nas.strategies import make_strategy
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.reference import reference, reference_names
+from searchspace.space import SearchSpace, load_space
+
+_BATCH = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """All that decides a search; `budget_ms` is kept by the upper end of the latency interval."""
+
+    budget_ms: float
+    device: str = "pixel"
+    space: str = "mobilenetv3"
+    strategy: str = "evolution"
+    seed: int = 0
+    evaluations: int = 50_000
+    extrapolate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}, expected a whole number of at least 0")
+        if self.evaluations < 1:
+            raise UserError(f"evaluations is {self.evaluations}, expected at least 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PreparedSearch:
+    """A search that is possible: its space, latency table and objective."""
+
+    settings: SearchSettings
+    space: SearchSpace
+    table: LatencyTable
+    objective: Objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What is told while a run works: `progress` after every batch of the search, `stage` around each later step."""
+
+    progress: Callable[[Progress], None] = lambda progress: None
+    stage: Callable[[str], AbstractContextManager[Any]] = lambda name: nullcontext()
+
+
+def prepare_search(settings: SearchSettings) -> PreparedSearch:
+    """Load and check what a search by predicted accuracy needs, within a second.
+
+    Raises UserError for an unknown device or space, a space without known accuracies, a table that lacks operations of
+    the space, or a budget that no network or every network meets, with the possible range.
+    """
+    table = load_device(settings.device)
+    space = covered_part(load_space(settings.space))
+    objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
+    return PreparedSearch(settings, space, table, objective)
+
+
+def require_exporter() -> None:
+    """Raise UserError, saying what to install, when a network cannot be exported here."""
+    for package in ("litert_torch", "ai_edge_litert"):
+        if find_spec(package) is None:
+            raise UserError(
+                f"exporting the found network needs {package}: pip install 'phone-nas[litert]', or add --no-export"
+            )
+
+
+def run_to_folder(
+    prepared: PreparedSearch, folder: RunFolder, *, export: bool = True, watch: Watch | None = None
+) -> tuple[SearchSummary, dict[str, Any]]:
+    """Search, export and report into `folder`, going on from the journal there if there is one.
+
+    Returns the summary and the content of `result.json`. Raises UserError when nothing within the budget was found or
+    the journal is of another search, OSError when the folder cannot be written, KeyboardInterrupt saying what is
+    saved.
+    """
+    watch = watch or Watch()
+    evaluator = PredictorEvaluator(shipped_predictor(prepared.space.name), prepared.space)
+    found = _search(prepared, evaluator, folder, watch.progress)
+    summary = _summary(prepared, evaluator, found)
+    if export:
+        with watch.stage("Exporting to TFLite"):
+            record = _export(folder, found.winner.architecture, prepared.settings.seed)
+        summary = replace(summary, export=record)
+    with watch.stage("Writing the report"):
+        result = write_search_files(folder, summary, found.front)
+    return summary, result
+
+
+def _search(
+    prepared: PreparedSearch, evaluator: Evaluator, folder: RunFolder, progress: Callable[[Progress], None]
+) -> SearchResult:
+    settings, objective = prepared.settings, prepared.objective
+    strategy = make_strategy(settings.strategy, objective, settings.seed)
+    size = {"evaluations": settings.evaluations, "batch": _BATCH}
+    header = search_header(objective, strategy, evaluator, prepared.table, **size)
+    path = folder.file(JOURNAL)
+    with Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal:
+        return run_search(objective, strategy, evaluator, journal, **size, progress=progress)
+
+
+def _export(folder: RunFolder, architecture: Architecture, seed: int) -> ExportRecord:
+    from nas.export import export_network
+    from searchspace.modules import build_network
+
+    network = build_network(architecture, seed=seed)
+    return export_network(network, folder.file(MODEL), trained=False, seed=seed)
+
+
+def _summary(prepared: PreparedSearch, evaluator: PredictorEvaluator, found: SearchResult) -> SearchSummary:
+    settings, table = prepared.settings, prepared.table
+    winner = found.winner
+    return SearchSummary(
+        winner=_scored(prepared, "found network", winner.architecture, winner.top1),
+        front=tuple(Point(one.latency_ms, one.top1) for one in found.front),
+        references=_references(prepared, evaluator),
+        budget_ms=settings.budget_ms,
+        device=settings.device,
+        space=prepared.space.name,
+        seed=settings.seed,
+        evaluations=found.evaluations,
+        table=table,
+        accuracy=evaluator.label,
+        accuracy_basis=evaluator.basis,
+    )
+
+
+def _scored(
+    prepared: PreparedSearch, name: str, architecture: Architecture, top1: float, note: str = ""
+) -> ScoredNetwork:
+    prediction = predict(prepared.table, architecture, prepared.settings.extrapolate)
+    return ScoredNetwork(name=name, architecture=architecture, prediction=prediction, top1=top1, note=note)
+
+
+def _references(prepared: PreparedSearch, evaluator: PredictorEvaluator) -> tuple[ScoredNetwork, ...]:
+    """Score the reference networks that both predictor and table know; the others cannot stand beside the winner."""
+    scored = []
+    for name in reference_names():
+        architecture = reference(name)
+        try:
+            score = score_network(evaluator.predictor, architecture)
+            note = f"scored as its nearest neighbour in the space: {'; '.join(score.differences)}"
+            scored.append(_scored(prepared, name, architecture, score.top1, "" if score.exact else note))
+        except UserError:
+            continue
+    return tuple(scored)

@@ -1,0 +1,108 @@
+"""The files of a search run, written from its summary; `result.json` holds nothing that differs between two runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nas.report.layers import layer_rows
+from nas.report.pictures import draw_front, png_bytes
+from nas.report.search_page import SearchSummary, search_page
+from nas.runs.folder import ARCHITECTURE, RunFolder
+from nas.search import FoundNetwork
+from searchspace.files import sha256_text
+from searchspace.yaml_io import save_architecture
+
+FRONT_CSV = "front.csv"
+FRONT_PNG = "front.png"
+LATENCY_CSV = "latency.csv"
+EXPORT_JSON = "export.json"
+MODEL = "model.tflite"
+REPORT = "report.html"
+
+
+def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequence[FoundNetwork]) -> dict[str, Any]:
+    """Write every file of a finished search but the model, `result.json` last, and return what that one holds."""
+    folder.write(LATENCY_CSV, latency_csv(summary))
+    folder.write(FRONT_CSV, front_csv(front))
+    references, chosen = summary.points()
+    drawing = draw_front(summary.front, references, chosen, summary.budget_ms)
+    folder.write(FRONT_PNG, png_bytes(drawing))
+    if summary.export is not None:
+        predicted = {"predicted_on": summary.device, "predicted_latency_ms": summary.winner.prediction.latency_ms}
+        folder.write_json(EXPORT_JSON, summary.export.as_dict() | predicted)
+    folder.write(REPORT, search_page(summary))
+    save_architecture(summary.winner.architecture, folder.file(ARCHITECTURE))
+    result = result_document(summary)
+    folder.finish(result)
+    return result
+
+
+def result_document(summary: SearchSummary) -> dict[str, Any]:
+    """Return the content of `result.json`: the winner, what it is compared with, what the figures rest on."""
+    winner, made = summary.winner, summary.table.provenance
+    return {
+        "architecture": str(winner.architecture),
+        "latency_ms": winner.prediction.latency_ms,
+        "low_ms": winner.prediction.low_ms,
+        "high_ms": winner.prediction.high_ms,
+        "extrapolated": winner.prediction.extrapolated,
+        "budget_ms": summary.budget_ms,
+        "top1": winner.top1,
+        "params": winner.architecture.params,
+        "madds": winner.architecture.madds,
+        "evaluations": summary.evaluations,
+        "seed": summary.seed,
+        "space": summary.space,
+        "device": summary.device,
+        "latency_table": {
+            "device": made.device,
+            "method": made.method.value,
+            "left_out_error_pct": made.left_out_error_pct,
+            "interval_pct": made.network_interval_pct,
+            "sha256": sha256_text(summary.table.to_text()),
+        },
+        "accuracy": {"label": summary.accuracy, "basis": dict(summary.accuracy_basis)},
+        "references": [
+            {
+                "network": one.name,
+                "latency_ms": one.prediction.latency_ms,
+                "top1": one.top1,
+                "found_as_fast_top1": summary.found_within(one.prediction.latency_ms),
+                "note": one.note,
+            }
+            for one in summary.references
+        ],
+    }
+
+
+def front_csv(front: Sequence[FoundNetwork]) -> str:
+    """Return the front, fastest first, as CSV text."""
+    columns = ("latency_ms", "low_ms", "high_ms", "top1", "params", "madds", "architecture")
+    rows = (
+        (f"{one.latency_ms:.4f}", f"{one.low_ms:.4f}", f"{one.high_ms:.4f}", f"{one.top1:.4f}",
+         one.architecture.params, one.architecture.madds, one.architecture)
+        for one in front
+    )  # fmt: skip
+    return _csv(columns, rows)
+
+
+def latency_csv(summary: SearchSummary) -> str:
+    """Return the winner layer by layer, with what each adds to the latency, as CSV text."""
+    prediction = summary.winner.prediction
+    rows = [asdict(row) for row in layer_rows(summary.winner.architecture)]
+    for row, layer in zip(rows, prediction.layers, strict=True):
+        row["latency_ms"] = f"{layer.latency_ms:.4f}"
+    overhead = dict.fromkeys(rows[0], "") | {"layer": "network", "latency_ms": f"{prediction.overhead_ms:.4f}"}
+    return _csv(tuple(rows[0]), (row.values() for row in (*rows, overhead)))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return buffer.getvalue()
