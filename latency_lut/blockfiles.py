@@ -23,7 +23,6 @@ from searchspace.ops import Op, OpKind
 from searchspace.widths import make_divisible
 
 _ACTIVATIONS = {"relu": Activation.RELU, "relu6": Activation.RELU6, "hard_swish": Activation.HSWISH}
-PIXEL1 = Target("pixel1", Precision.FLOAT32)
 
 # Single-Path NAS: (first block, last block): (size of the map it ends on, channels); the first of each has stride 2
 # but those at 14x14 with 96 and at 7x7 with 320 channels (enyac-group/single-path-nas, the MnasNet skeleton).
@@ -51,7 +50,7 @@ def _separable(size: int, cin: int, out: int, kernel: int) -> list[Op]:
 
 
 def _tunas_row(row: Row, target: Target) -> Sample:
-    _require_target(target, PIXEL1)
+    _require_pixel1(target)
     size, channels, kernel = int(row["resolution"]), int(row["channels"]), int(row["kernel"])
     if row["block_type"] == "SeparableConv":
         label = f"separable {size}px c{channels} k{kernel}"
@@ -64,7 +63,7 @@ def _tunas_row(row: Row, target: Target) -> Sample:
 
 
 def _single_path_row(row: Row, target: Target) -> Sample:
-    _require_target(target, PIXEL1)
+    _require_pixel1(target)
     number, kernel, expansion = int(row["block"]), int(row["kernel"]), int(row["expansion"])
     label = f"block {number} k{kernel} e{expansion}"
     if number == 0:
@@ -90,7 +89,7 @@ def _single_path_place(number: int) -> tuple[int, int, int, int]:
 
 
 def _nn_meter_row(row: Row, target: Target) -> Sample:
-    _require_target(target, Target(row["device"], Precision.FLOAT32))
+    _require_target(target, row["device"])
     size, cin, out, stride = int(row["hw_in"]), int(row["cin"]), int(row["cout"]), int(row["stride"])
     kernel, hidden, se = int(row["kernel"]), int(row["cin"]) * int(row["expand"]), row["se"] == "1"
     ops = _block(size, cin, hidden, out, kernel, stride, _ACTIVATIONS[row["act"]], se)
@@ -137,7 +136,7 @@ def read_proxyless_yaml(path: Path, target: Target) -> Reading:
     for key, value in content.items():
         label = str(key).rstrip(":")
         try:
-            _require_target(target, PIXEL1)
+            _require_pixel1(target)
             sample = Sample(label, "proxylessnas", tuple(_proxyless_ops(label)), latency(value["mean"]), False)
             reading.samples.append(sample)
         except Skipped as reason:
@@ -147,9 +146,15 @@ def read_proxyless_yaml(path: Path, target: Target) -> Reading:
     return reading
 
 
-def _require_target(target: Target, wanted: Target) -> None:
-    if target != wanted:
-        raise Skipped(f"measured on {wanted.device} in {wanted.precision}")
+def _require_pixel1(target: Target) -> None:
+    """Skip a row of a form without a device column, which is Pixel 1's unless the caller claims it."""
+    if not target.unlabelled:
+        _require_target(target, "pixel1")
+
+
+def _require_target(target: Target, device: str) -> None:
+    if (target.device, target.precision) != (device, Precision.FLOAT32):
+        raise Skipped(f"measured on {device} in float32")
 
 
 def latency(value: object) -> float:

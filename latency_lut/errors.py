@@ -19,3 +19,7 @@ class TableError(UserError):
 
 class UnmeasuredOp(UserError):
     """An operation that lies outside what a table has measured."""
+
+
+class MissingPackage(UserError):
+    """A package that an optional part needs and that is not installed."""

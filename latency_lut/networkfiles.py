@@ -1,6 +1,6 @@
 """Published times of whole networks, in the file formats of their sources, as sums of ops.
 
-Two forms: one row per network and device (`published_endpoints.csv`), and one row per network of the `pytorchcv`
+Two forms: one row per network and device (`published_endpoints.csv`; only the model and the time need be there), and one row per network of the `pytorchcv`
 package with a column per device, core and precision (`tflite_end_to_end_pixel4_s10.csv`).
 """
 
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_proxyless_yaml
+from latency_lut.errors import MissingPackage
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
+from searchspace.architecture import Architecture
 from searchspace.errors import UserError
 from searchspace.files import read_text
 from searchspace.reference import reference
+from searchspace.text import parse
 
 _PRECISIONS = {
     **dict.fromkeys(("float", "float32", "fp32"), Precision.FLOAT32),
@@ -49,6 +53,8 @@ def read_samples(path: str | Path, target: Target) -> Reading:
             reading.samples.append(read(row, target))
         except Skipped as reason:
             reading.skipped[str(reason)] += 1
+        except MissingPackage:
+            raise
         except (ValueError, KeyError, TypeError, UserError) as error:
             raise UserError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
     return reading
@@ -65,29 +71,38 @@ def _row_reader(columns: set[str], path: Path) -> RowReader:
 
 
 def _endpoint_row(row: Row, target: Target) -> Sample:
-    device = row["device"].strip().lower().replace(" ", "_").replace("pixel_", "pixel")
-    precision = _PRECISIONS.get(row["precision"].strip().lower())
+    """Read a row that names a network; columns that are absent say what the target says."""
+    device = row.get("device", target.device).strip().lower().replace(" ", "_").replace("pixel_", "pixel")
     if device != target.device:
         raise Skipped("measured on another device")
-    if precision is not target.precision:
+    if _PRECISIONS.get(row.get("precision", target.precision).strip().lower()) is not target.precision:
         raise Skipped("measured in another precision")
-    if "tflite" not in row["runtime"].lower() or "gpu" in row["runtime"].lower():
+    runtime = row.get("runtime", "tflite").lower()
+    if "tflite" not in runtime or "gpu" in runtime:
         raise Skipped("another runtime than TFLite on the CPU")
-    if row["threads"].strip() != "1":
+    if row.get("threads", "1").strip() != "1":
         raise Skipped("threads unknown or not 1")
-    name = _network_name(row["model"].strip(), float(row["depth_multiplier"]), int(row["resolution"]))
-    try:
-        network = reference(name)
-    except UserError:
-        raise Skipped(f"unknown network {row['model']}") from None
-    ops = tuple(op for layer in network.ops() for op in layer.ops)
+    name = row["model"].strip()
+    if "," not in name:
+        name = _full_name(name, float(row.get("depth_multiplier", 1)), int(row.get("resolution", 224)))
+    ops = tuple(op for layer in _network(name).ops() for op in layer.ops)
     return Sample(name, _view(row), ops, latency(row["latency_ms"]), True)
 
 
-def _network_name(model: str, width: float, resolution: int) -> str:
+def _network(name: str) -> Architecture:
+    """Return a network given as compact text or by its reference name."""
+    if "," in name:
+        return parse(name)
+    try:
+        return reference(name)
+    except UserError:
+        raise Skipped(f"unknown network {name}") from None
+
+
+def _full_name(model: str, width: float, resolution: int) -> str:
     model = _NETWORKS.get(model, model)
     name = model if width == 1.0 else f"{model}_{width:g}"
-    return name if resolution == 224 else f"{name}@{resolution}"
+    return name if resolution == 224 or "@" in name else f"{name}@{resolution}"
 
 
 def _view(row: Row) -> str:
@@ -100,7 +115,7 @@ def _view(row: Row) -> str:
 def _end_to_end_row(row: Row, target: Target) -> Sample:
     from latency_lut.calibrate.pytorchcv_ops import pytorchcv_ops
 
-    column = _COLUMNS.get(target)
+    column = _COLUMNS.get(replace(target, unlabelled=False))
     if column is None or not row.get(column):
         raise Skipped(f"no measurement on one big core of {target.device} in {target.precision}")
     name = row["network"].strip()
@@ -108,11 +123,6 @@ def _end_to_end_row(row: Row, target: Target) -> Sample:
 
 
 _NETWORK_FORMS: tuple[tuple[frozenset[str], RowReader], ...] = (
-    (
-        frozenset(
-            ("model", "depth_multiplier", "resolution", "device", "runtime", "threads", "precision", "latency_ms")
-        ),
-        _endpoint_row,
-    ),
+    (frozenset(("model", "latency_ms")), _endpoint_row),
     (frozenset(("network", *_COLUMNS.values())), _end_to_end_row),
 )

@@ -12,10 +12,14 @@ from searchspace.ops import Op
 
 @dataclass(frozen=True)
 class Target:
-    """The phone and number format that a file is read for: rows of others are skipped and counted."""
+    """The phone and number format that a file is read for: rows of others are skipped and counted.
+
+    `unlabelled` says that rows of forms without a device column are this phone's; else they are their source's.
+    """
 
     device: str
     precision: Precision
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Infer per-op latency tables from measured blocks and whole networks."""

@@ -1,6 +1,6 @@
 """First-principles cost of an op: launch, multiply-adds, and traffic of inputs, outputs and weights.
 
-Each kind of op has a few rates (milliseconds per unit of work) that a non-negative least squares fit sets from sums
+Each kind of op has a few rates (milliseconds per unit of work) that a least squares fit sets from sums
 of ops, pulled towards the rates of a nominal phone core where the measurements say nothing about them.
 """
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 from latency_lut.calibrate.observations import Observation, weights_of
 from searchspace.ops import Op, OpKind
 
+_FURTHEST = 4.0
 _VECTOR = 8  # output channels that one tile of a matrix kernel computes at least
 
 # Rates of a nominal big core of 2016 in float32: ms per million multiply-adds, per 100,000 elements or weights moved.
@@ -62,9 +63,10 @@ def nominal_costs(speed: float = 1.0) -> CostModel:
 
 
 def fit_costs(observations: Sequence[Observation], start: CostModel, pull: float = 0.3) -> CostModel:
-    """Fit the rates to sums of ops by non-negative least squares on relative errors.
+    """Fit the rates to sums of ops by bounded least squares on relative errors.
 
-    `pull` is the weight of one pseudo-observation per rate that asks for the rate of `start`.
+    `pull` is the weight of one pseudo-observation per rate that asks for the rate of `start`; no rate goes further
+    than a factor of 4 from there.
     """
     ops, weights = weights_of(observations)
     names, work = _work_matrix(ops)
@@ -74,8 +76,8 @@ def fit_costs(observations: Sequence[Observation], start: CostModel, pull: float
     rates = np.array([start.rates_ms[name] for name in names])
     matrix = np.vstack([weights @ work * trust[:, None], np.diag(pull / rates)])
     target = np.concatenate([measured_ms * trust, np.full(len(names), pull)])
-    fitted, _ = nnls(matrix, target)
-    return CostModel(dict(start.rates_ms) | dict(zip(names, np.maximum(fitted, rates * 0.02).tolist(), strict=True)))
+    fitted = lsq_linear(matrix, target, bounds=(rates / _FURTHEST, rates * _FURTHEST)).x
+    return CostModel(dict(zip(names, fitted.tolist(), strict=True)))
 
 
 def _work_matrix(ops: Sequence[Op]) -> tuple[list[str], NDArray[np.float64]]:

@@ -20,10 +20,11 @@ from searchspace.reference import reference
 
 _PIXELS = ("pixel1", "pixel2", "pixel3")
 
-# [V3] table 3, float: network -> ms on Pixel 1, 2 and 3. "Mnas-small" is left out: its definition was never released.
-_TABLE_3: Mapping[str, tuple[float, float, float]] = {
+# [V3] table 3, float: network -> ms on Pixel 1, 2 and 3. Left out are "Mnas-small", whose definition was never
+# released, and Large-0.75 on Pixel 3, whose 40 ms is the first version's figure (40.1), slower than all beside it.
+_TABLE_3: Mapping[str, tuple[float, float, float | None]] = {
     "mobilenet_v3_large": (51.0, 61.0, 44.0),
-    "mobilenet_v3_large_0.75": (39.0, 46.0, 40.0),
+    "mobilenet_v3_large_0.75": (39.0, 46.0, None),
     "mnasnet_a1": (71.0, 86.0, 61.0),
     "proxylessnas_mobile": (72.0, 84.0, 60.0),
     "mobilenet_v2": (64.0, 76.0, 56.0),
@@ -33,7 +34,7 @@ _TABLE_3: Mapping[str, tuple[float, float, float]] = {
 }
 
 # [V3] table 4, 8-bit.
-_TABLE_4: Mapping[str, tuple[float, float, float]] = {
+_TABLE_4: Mapping[str, tuple[float, float, float | None]] = {
     "mobilenet_v3_large": (44.0, 42.5, 31.7),
     "mobilenet_v2": (52.0, 48.3, 37.0),
     "mobilenet_v3_small": (15.5, 14.9, 10.7),
@@ -70,7 +71,11 @@ def published_networks(target: Target) -> list[Sample]:
         return []
     column = _PIXELS.index(target.device)
     table = _TABLE_3 if target.precision is Precision.FLOAT32 else _TABLE_4
-    samples = [_sample(name, reference(name), times[column]) for name, times in table.items()]
+    samples = [
+        _sample(name, reference(name), latency_ms)
+        for name, times in table.items()
+        if (latency_ms := times[column]) is not None
+    ]
     if target == Target("pixel1", Precision.FLOAT32):
         samples += [
             _sample(f"mobilenet_v3_large, h-swish from {width or 'nowhere'}", _with_hswish_from(width), latency_ms)
@@ -91,8 +96,8 @@ def _with_hswish_from(width: int | None) -> Architecture:
         for block in large.blocks
     )
     if width is None:
-        stem, head = (replace(part, activation=Activation.RELU) for part in (large.stem, large.head))
-        return replace(large, stem=stem, blocks=blocks, head=head)
+        stem = replace(large.stem, activation=Activation.RELU)
+        return replace(large, stem=stem, blocks=blocks, head=replace(large.head, activation=Activation.RELU))
     return replace(large, blocks=blocks)
 
 

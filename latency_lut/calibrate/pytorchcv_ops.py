@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from latency_lut.errors import MissingPackage
 from latency_lut.samples import Skipped
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
 
 
@@ -19,13 +19,13 @@ from searchspace.ops import Op, OpKind
 def pytorchcv_ops(name: str) -> tuple[Op, ...]:
     """Return the ops of a pytorchcv network at 224x224, batch 1.
 
-    Raises Skipped for a name that the package does not have and UserError where the package is missing.
+    Raises Skipped for a name that the package does not have and MissingPackage where the package is missing.
     """
     try:
         import torch
         from pytorchcv.model_provider import get_model
     except ImportError:
-        raise UserError(
+        raise MissingPackage(
             "these measurements name networks of the pytorchcv package, which is not installed; "
             "install it with `pip install 'phone-nas[calibrate]'`"
         ) from None
@@ -35,8 +35,8 @@ def pytorchcv_ops(name: str) -> tuple[Op, ...]:
     except ValueError:
         raise Skipped(f"unknown network {name}") from None
     _use_plain_activations(network)
-    size = getattr(network, "in_size", (224, 224))[0]
-    return _recorded(network.eval(), torch.empty(1, 3, size, size, device="meta"))
+    # The measurements ran every network at 224x224, whatever the size it was trained for.
+    return _recorded(network.eval(), torch.empty(1, 3, 224, 224, device="meta"))
 
 
 def _use_plain_activations(network: Any) -> None:

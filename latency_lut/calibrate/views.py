@@ -7,7 +7,7 @@ measured, pulled towards one common factor for the source.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,22 +15,14 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from latency_lut.calibrate.observations import Observation
+from latency_lut.calibrate.process import KIND_GROUPS
 from latency_lut.provenance import Scale
-from searchspace.ops import Op, OpKind
-
-# Kinds that share a factor: the parts of squeeze-excite and of a shortcut are too small to be told apart.
-_GROUPS: tuple[frozenset[OpKind], ...] = (
-    frozenset({OpKind.CONV}),
-    frozenset({OpKind.DWCONV}),
-    frozenset({OpKind.HSWISH}),
-    frozenset({OpKind.POOL, OpKind.SCALE, OpKind.SIGMOID, OpKind.LINEAR}),
-    frozenset({OpKind.ADD, OpKind.CONCAT}),
-)
+from searchspace.ops import Op
 
 OpTimes = Callable[[Sequence[Op]], NDArray[np.float64]]
 
 
-def fit_scale(observations: Sequence[Observation], times_ms: OpTimes, spread: float = 0.1) -> Scale:
+def fit_scale(observations: Sequence[Observation], times_ms: OpTimes, spread: float = 0.2) -> Scale:
     """Return the factors by which a source's times differ from `times_ms` of the ops.
 
     `spread` is the expected standard deviation of a kind's factor around the source's common factor.
@@ -38,15 +30,14 @@ def fit_scale(observations: Sequence[Observation], times_ms: OpTimes, spread: fl
     parts = np.array([_parts_ms(observation, times_ms) for observation in observations])
     measured_ms = np.array([observation.latency_ms for observation in observations])
     trust = 1.0 / np.array([observation.error_ms for observation in observations])
-    groups = len(_GROUPS)
-    matrix = np.zeros((len(observations) + groups, groups + 1))
-    matrix[: len(observations), :groups] = parts * trust[:, None]
-    matrix[len(observations) :, :groups] = np.eye(groups) / spread
-    matrix[len(observations) :, groups] = -1.0 / spread
+    rows, groups = parts.shape
+    matrix = np.zeros((rows + groups, groups + 1))
+    matrix[:rows, :groups] = parts * trust[:, None]
+    matrix[rows:, :groups] = np.eye(groups) / spread
+    matrix[rows:, groups] = -1.0 / spread
     target = np.concatenate([measured_ms * trust, np.zeros(groups)])
     factors = lsq_linear(matrix, target, bounds=(0.05, 20.0)).x
-    kinds = {kind: float(round(factors[row], 4)) for row, group in enumerate(_GROUPS) for kind in group}
-    return Scale(factors={kind: kinds[kind] for kind in OpKind})
+    return Scale(factors={kind: round(float(factors[group]), 4) for kind, group in KIND_GROUPS.items()})
 
 
 def on_scale(observation: Observation, scale: Scale) -> Observation:
@@ -62,10 +53,10 @@ def predicted_ms(observation: Observation, times_ms: OpTimes, scale: Scale) -> f
     return float(times_ms(ops) @ factors)
 
 
-def _parts_ms(observation: Observation, times_ms: OpTimes) -> list[float]:
+def _parts_ms(observation: Observation, times_ms: OpTimes) -> NDArray[np.float64]:
+    """Return the time that each group of kinds takes of an observation, shape (groups,)."""
     ops = list(observation.counts)
-    total: Mapping[OpKind, float] = dict.fromkeys(OpKind, 0.0)
-    sums = dict(total)
+    parts = np.zeros(max(KIND_GROUPS.values()) + 1)
     for op, latency_ms in zip(ops, times_ms(ops), strict=True):
-        sums[op.kind] += observation.counts[op] * latency_ms
-    return [sum(sums[kind] for kind in group) for group in _GROUPS]
+        parts[KIND_GROUPS[op.kind]] += observation.counts[op] * latency_ms
+    return parts

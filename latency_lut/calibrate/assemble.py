@@ -1,0 +1,62 @@
+"""From inferred times of ops to a table, with intervals as wide as the errors on data left out ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from latency_lut.calibrate.grid import table_ops
+from latency_lut.calibrate.process import OpProcess
+from latency_lut.provenance import Provenance, Scale
+from latency_lut.table import Estimate, LatencyTable
+from searchspace.ops import Op
+
+# The doubts about single ops of a block largely cancel in its sum, which is what was measured; predictions add them
+# as if independent. This share of them makes intervals of sums neither too wide nor blind to ops never seen.
+_SPREAD_SHARE = 0.02
+_LEAST_MS = 1e-4
+_MANY = 30
+
+
+def build_table(process: OpProcess, seen: Iterable[Op], provenance: Provenance) -> LatencyTable:
+    """Return the table of the grid and of the ops `seen`, with the process's times."""
+    ops = table_ops(seen)
+    mean_ms, sd_ms = process.estimate(ops)
+    entries = {
+        op: Estimate(max(float(mean), _LEAST_MS), float(sd) * _SPREAD_SHARE)
+        for op, mean, sd in zip(ops, mean_ms, sd_ms, strict=True)
+    }
+    return LatencyTable(provenance, entries)
+
+
+def interval_pct(errors: NDArray[np.float64]) -> float:
+    """Return within how many percent of its prediction 90 % of new measurements are expected, from left-out errors.
+
+    Few errors: Student's t times their root mean square. Many: their 90 % quantile, rounded up by one error.
+    """
+    absolute = np.sort(np.abs(errors))
+    if len(absolute) < 2:
+        raise ValueError("an interval needs at least two left-out errors")
+    if len(absolute) < _MANY:
+        value = student.ppf(0.95, len(absolute) - 1) * math.sqrt(float(np.mean(absolute**2)))
+    else:
+        value = absolute[min(math.ceil(0.9 * (len(absolute) + 1)), len(absolute)) - 1]
+    return round(100.0 * float(value), 2)
+
+
+def mean_abs_pct(errors: Sequence[float] | NDArray[np.float64]) -> float:
+    """Return the mean absolute error in percent."""
+    return round(100.0 * float(np.mean(np.abs(errors))), 2)
+
+
+def with_intervals(views: Mapping[str, Scale], intervals: Mapping[str, float]) -> dict[str, Scale]:
+    """Return the scales of sources with the interval that each was validated to have."""
+    return {
+        view: Scale(factors=scale.factors, interval_pct=intervals[view], source=scale.source)
+        for view, scale in sorted(views.items())
+        if view
+    }
