@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from nas.data import Batch, Data
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import Accuracy, evaluate
+from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution
 from nas.training.history import History, Observer
 from nas.training.loop import train
@@ -27,6 +27,7 @@ from nas.training.step import TakeStep
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.extremes import largest, smallest
+from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, recalibrate, resized
 
@@ -233,6 +234,20 @@ def train_supernet(
     )
 
 
+def supernet_identity(
+    supernet: Supernet, data: Data, recipe: Recipe, mode_name: str, *, seed: int, warm_up: float = 0.0
+) -> dict[str, str]:
+    """Return what must not change between a supernet's training and its continuation, as readable text."""
+    return {
+        "space": f"{supernet.space.name} {sha256_text(str(supernet.space))[:16]}",
+        "data": f"{data.spec.partition(':')[0]}, {len(data.train)} training and {len(data.search)} search images",
+        "image size": str(supernet.image_size),
+        "recipe": str(supernet_recipe(recipe)),
+        "supernet training": f"{mode_name}, warm-up {warm_up:g}",
+        "seed": str(seed),
+    }
+
+
 def supernet_recipe(recipe: Recipe) -> Recipe:
     """Return a recipe as a supernet needs it: without averaged weights, whose statistics fit no network."""
     return replace(recipe, ema_decay=None)
@@ -245,7 +260,7 @@ def calibration_batches(data: Data, seed: int, images: int = CALIBRATION_IMAGES)
     return list(data.train.images_at(torch.from_numpy(np.sort(chosen))).split(256))
 
 
-def watching(data: Data, seed: int) -> Callable[[nn.Module, Iterable[Batch]], Accuracy]:
+def watching(data: Data, seed: int) -> Evaluation:
     """Return the evaluation after each epoch: the mean accuracy of a few fixed networks, each recalibrated."""
 
     def watch(network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
