@@ -86,6 +86,9 @@ COMMANDS = (
     ),
     CommandEntry("lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."),
     CommandEntry("lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."),
+    CommandEntry("predictor", "show", "nas.cli.predictor", "show", TRUST, "What the predicted accuracies rest on."),
+    CommandEntry("predictor", "score", "nas.cli.predictor", "score", TRUST, "Predicted top-1 of networks."),
+    CommandEntry("predictor", "fit", "nas.cli.predictor", "fit", TRUST, "Fit a predictor to a table of accuracies."),
     CommandEntry(
         "predictor",
         "validate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.objective import Values
-from nas.predictor import Predictor, covered_part, shipped_predictor
+from nas.predictor import Predictor, covered_part
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.space import SearchSpace
@@ -20,14 +20,6 @@ class PredictorEvaluator:
             raise UserError(f"the accuracy table covers only a part of the space {space.name}: search its covered part")
         self.predictor = predictor
         self.space = space
-
-    @classmethod
-    def shipped(cls, space: SearchSpace) -> PredictorEvaluator:
-        """Return the shipped predictor's scores of the part of a space that its table covers, which is `.space`.
-
-        Raises UserError, pointing to --data, for a space without known accuracies.
-        """
-        return cls(shipped_predictor(space.name), covered_part(space))
 
     @property
     def label(self) -> str:

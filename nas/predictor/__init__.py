@@ -6,14 +6,14 @@ for the spaces `mobilenetv3` and `mnasnet`.
 
 from nas.predictor._coverage import covered_part, nearest_member
 from nas.predictor._fit import agreement, fit_predictor
-from nas.predictor._model import LeftOut, Predictor
+from nas.predictor._model import Agreement, Predictor
 from nas.predictor._rows import AccuracyTable, load_accuracy_table
 from nas.predictor._score import NetworkScore, score_network
 from nas.predictor._store import load_predictor, save_predictor, shipped_predictor
 
 __all__ = [
     "AccuracyTable",
-    "LeftOut",
+    "Agreement",
     "NetworkScore",
     "Predictor",
     "agreement",

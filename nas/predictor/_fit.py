@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas.predictor._kernel import fit_kernel
 from nas.predictor._layouts import Layout, Rows
-from nas.predictor._model import LeftOut, Predictor, import_lightgbm
+from nas.predictor._model import Agreement, Predictor, import_lightgbm
 from nas.predictor._rows import AccuracyTable
 from searchspace.errors import UserError
 
@@ -62,7 +62,7 @@ def _fit(layout: Layout, rows: Rows, top1: NDArray[np.float64], seed: int) -> Pr
         layout=layout,
         rows=len(rows),
         best=float(top1.max()),
-        left_out=LeftOut(0, np.nan, np.nan, np.nan, np.nan),
+        left_out=Agreement(0, np.nan, np.nan, np.nan, np.nan),
         made_with={package: metadata.version(package) for package in ("numpy", "lightgbm")},
         mean=mean,
         deviation=deviation,
@@ -72,17 +72,21 @@ def _fit(layout: Layout, rows: Rows, top1: NDArray[np.float64], seed: int) -> Pr
     )
 
 
-def agreement(predicted: NDArray[np.float64], top1: NDArray[np.float64]) -> LeftOut:
-    """Compare predicted with known accuracies, both (n,) in percent; raises UserError for fewer than two networks."""
+def agreement(predicted: NDArray[np.float64], top1: NDArray[np.float64]) -> Agreement:
+    """Compare predicted with known accuracies, both (n,) in percent.
+
+    Raises UserError when the known accuracies have no order: one network, or all equal.
+    """
     from scipy.stats import kendalltau, spearmanr
 
-    if len(top1) < 2:
-        raise UserError("ranks can be compared from two networks on, the file holds one")
+    if len(np.unique(top1)) < 2:
+        raise UserError(f"ranks need networks of different accuracies, the {len(top1)} given have all the same")
     error = np.abs(predicted - top1)
-    return LeftOut(
+    tied = len(np.unique(predicted)) < 2
+    return Agreement(
         count=len(top1),
-        kendall=float(kendalltau(predicted, top1).statistic),
-        spearman=float(spearmanr(predicted, top1).statistic),
+        kendall=0.0 if tied else float(kendalltau(predicted, top1).statistic),
+        spearman=0.0 if tied else float(spearmanr(predicted, top1).statistic),
         mae=float(error.mean()),
         error_90=float(np.quantile(error, 0.9)),
     )

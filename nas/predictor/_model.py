@@ -23,8 +23,8 @@ _DECIMALS = 4
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Agreement with networks left out of the fit: rank correlations, mean and 90 % quantile of the error in points."""
+class Agreement:
+    """How well predictions match known top-1: rank correlations, mean and 90 % quantile of the error in points."""
 
     count: int
     kendall: float
@@ -43,7 +43,7 @@ class Predictor:
     layout: Layout
     rows: int
     best: float
-    left_out: LeftOut
+    left_out: Agreement
     made_with: Mapping[str, str]
     mean: float
     deviation: float

@@ -18,7 +18,7 @@ import numpy as np
 
 from nas.predictor._kernel import KernelModel
 from nas.predictor._layouts import Layout
-from nas.predictor._model import LeftOut, Predictor, layout_named
+from nas.predictor._model import Agreement, Predictor, layout_named
 from searchspace.errors import UserError
 from searchspace.files import read_text, sha256_text, write_atomic
 
@@ -94,7 +94,7 @@ def _predictor(content: dict[str, Any], fingerprint: str) -> Predictor:
         layout=layout,
         rows=int(content["rows"]),
         best=_finite(content["best"]),
-        left_out=LeftOut(**content["left_out"]),
+        left_out=Agreement(**content["left_out"]),
         made_with=dict(content["made_with"]),
         mean=_finite(content["mean"]),
         deviation=_finite(content["deviation"]),
