@@ -8,6 +8,7 @@ interrupted.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -46,10 +47,12 @@ def train(
     observer: Observer | None = None,
     take_step: TakeStep = training_step,
     evaluation: Evaluation = evaluate,
+    identity: Mapping[str, str] | None = None,
 ) -> History:
     """Train a network in place on `data.train`, watching `data.search`; return what happened.
 
-    A supernet gives its own `take_step` and `evaluation` (`nas.training.supernet`).
+    A supernet gives its own `take_step` and `evaluation`, and as `identity` what else decides its numbers
+    (`nas.training.supernet`).
 
     With `ema_decay` the network ends with the averaged weights, which are also those evaluated. Raises
     UserError when the loss is no longer finite, memory runs out, or a checkpoint belongs to another run, and
@@ -57,7 +60,7 @@ def train(
     """
     execution = execution or default_execution()
     with reproducible(seed), explained_failures(recipe.batch_size, data.image_size):
-        run = _Run(network, data, recipe, seed, execution, take_step, evaluation)
+        run = _Run(network, data, recipe, seed, execution, take_step, evaluation, identity or {})
         if checkpoints is not None and (state := checkpoints.load(run.identity())) is not None:
             run.restore(state)
         if observer is not None:
@@ -82,8 +85,9 @@ class _Run:
         execution: Execution,
         take_step: TakeStep,
         evaluation: Evaluation,
+        identity: Mapping[str, str],
     ) -> None:
-        self.take_step, self.evaluation = take_step, evaluation
+        self.take_step, self.evaluation, self.further_identity = take_step, evaluation, identity
         self.network = execution.prepare(network)
         self.data, self.recipe, self.seed, self.execution = data, recipe, seed, execution
         self.split = on_device(data.train, execution)
@@ -138,6 +142,7 @@ class _Run:
             "seed": str(self.seed),
             "data": f"{self.data.spec} at {self.data.image_size} px, {len(self.data.train)} training images",
             "network": f"{sum(parameter.numel() for parameter in self.network.parameters())} parameters",
+            **self.further_identity,
         }
 
     def state(self) -> dict[str, Any]:

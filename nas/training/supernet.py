@@ -27,7 +27,6 @@ from nas.training.step import TakeStep
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.extremes import largest, smallest
-from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, recalibrate, resized
 
@@ -131,7 +130,7 @@ MODES: dict[str, Callable[[SearchSpace], Mode]] = {
 }
 
 
-def open_mode(name: str, space: SearchSpace, warm_up: float = 0.0) -> Mode:
+def find_mode(name: str, space: SearchSpace, warm_up: float = 0.0) -> Mode:
     """Return a mode by name, with a warm-up of all choices where a share is given; raises UserError."""
     if name not in MODES:
         raise UserError(f"unknown supernet training {name!r}, expected one of {', '.join(MODES)}")
@@ -207,16 +206,18 @@ def train_supernet(
     supernet: Supernet,
     data: Data,
     recipe: Recipe,
-    mode: Mode,
     *,
-    seed: int,
+    mode: str = "single-path",
+    warm_up: float = 0.0,
+    seed: int = 0,
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
     observer: Observer | None = None,
 ) -> History:
     """Train a supernet in place on `data.train`; return what happened, `search` being that of a few networks.
 
-    Raises as `nas.training.train` does.
+    `mode` is one of `MODES`; `warm_up` is the share of the run in which `with_warm_up` acts. Raises as
+    `nas.training.train` does.
     """
     network = SupernetInTraining(supernet)
     recipe = supernet_recipe(recipe)
@@ -229,23 +230,10 @@ def train_supernet(
         execution=execution,
         checkpoints=checkpoints,
         observer=observer,
-        take_step=steps_of(mode, seed=seed, total_steps=total_steps),
+        take_step=steps_of(find_mode(mode, supernet.space, warm_up), seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
+        identity={"space": str(supernet.space), "supernet training": f"{mode}, warm-up {warm_up:g}"},
     )
-
-
-def supernet_identity(
-    supernet: Supernet, data: Data, recipe: Recipe, mode_name: str, *, seed: int, warm_up: float = 0.0
-) -> dict[str, str]:
-    """Return what must not change between a supernet's training and its continuation, as readable text."""
-    return {
-        "space": f"{supernet.space.name} {sha256_text(str(supernet.space))[:16]}",
-        "data": f"{data.spec.partition(':')[0]}, {len(data.train)} training and {len(data.search)} search images",
-        "image size": str(supernet.image_size),
-        "recipe": str(supernet_recipe(recipe)),
-        "supernet training": f"{mode_name}, warm-up {warm_up:g}",
-        "seed": str(seed),
-    }
 
 
 def supernet_recipe(recipe: Recipe) -> Recipe:
