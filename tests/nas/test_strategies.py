@@ -1,0 +1,97 @@
+"""Shipped strategies: conformance, and that they find what there is to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nas.objective import Objective, Results
+from nas.strategies import STRATEGY_NAMES, RandomSearch, RegularisedEvolution, Reinforce, Strategy, make_strategy
+from nas.strategies.testing import StrategyConformance, advance, artificial_top1, conformance_objective
+from searchspace.errors import UserError
+
+
+class TestRandomSearch(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return RandomSearch(objective, seed)
+
+
+class TestEvolution(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return RegularisedEvolution(objective, seed, population=50, sample=10)
+
+
+class TestReinforce(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return Reinforce(objective, seed)
+
+
+@pytest.fixture(scope="module")
+def objective(tmp_path_factory) -> Objective:
+    return conformance_objective(tmp_path_factory.mktemp("space"), budget=0.4)
+
+
+@pytest.fixture(scope="module")
+def optimum(objective) -> float:
+    """The best accuracy within the budget, by trying every network of the space."""
+    everything = np.stack(list(objective.space.enumerate()))
+    within = objective.high_ms(everything) <= objective.budget_ms
+    assert 100 < within.sum() < len(everything) - 100
+    return float(artificial_top1(everything[within]).max())
+
+
+def best_within(objective: Objective, told: list[Results]) -> float:
+    return max(float(results.top1[i]) for results in told if (i := objective.best(results)) is not None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_evolution_finds_the_optimum(objective, optimum, seed):
+    told = advance(RegularisedEvolution(objective, seed, population=100, sample=20), 40, 50)
+    assert best_within(objective, told) == pytest.approx(optimum, abs=1e-9)
+
+
+def test_evolution_beats_random_search_and_holds_networks_of_many_latencies(objective):
+    evolved = advance(RegularisedEvolution(objective, 0, population=100, sample=20), 30, 50)
+    drawn = advance(RandomSearch(objective, 0), 30, 50)
+    last = evolved[-1]
+    assert np.mean(last.top1) > np.mean(drawn[-1].top1)
+    assert np.ptp(last.high_ms) > 0.2 * objective.budget_ms
+
+
+def test_evolution_forgets_by_age(objective):
+    strategy = RegularisedEvolution(objective, 0, population=20, sample=5)
+    told = advance(strategy, 5, 16)
+    newest = np.concatenate([results.genotypes for results in told])[-20:]
+    assert np.array_equal(strategy._living.genotypes, newest)
+
+
+def test_reinforce_settles_near_the_target_with_good_networks(objective, optimum):
+    strategy = Reinforce(objective, 0, beta=-0.3, learning_rate=0.1)
+    told = advance(strategy, 150, 32)
+    late = told[-1]
+    assert np.median(late.high_ms) == pytest.approx(objective.budget_ms, rel=0.12)
+    assert best_within(objective, told) > optimum - 0.1
+    assert np.mean(strategy.probabilities().max(axis=1)) > 0.8
+
+
+def test_reinforce_follows_the_gradient_of_the_expected_reward(objective):
+    """The policy gradient of a linear reward is p x (r - sum p r) for each value of a choice."""
+    strategy = Reinforce(objective, 0)
+    genotypes = strategy.ask(1)
+    genotypes = np.repeat(genotypes, 20_000, axis=0)
+    rng = np.random.default_rng(0)
+    genotypes[:, 0] = rng.integers(0, 2, len(genotypes))  # depth of stage 0: always active
+    reward = np.array([1.0, 5.0])[genotypes[:, 0]]
+    gradient = strategy._policy_gradient(objective.space.canonical(genotypes), reward)
+    expected = (np.array([1.0, 5.0]) - 3.0) / 2
+    assert gradient[0, :2] == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("name", STRATEGY_NAMES)
+def test_strategies_are_made_by_name(objective, name):
+    assert make_strategy(name, objective, 1).name == name
+
+
+def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):
+    with pytest.raises(UserError, match="evolution, random, reinforce"):
+        make_strategy("annealing", objective, 0)
