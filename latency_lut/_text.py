@@ -44,14 +44,19 @@ _ROWS_LINE = re.compile(r"# rows: (\d{1,9})", re.ASCII)
 
 def format_table(provenance: Provenance, entries: Mapping[Op, Estimate]) -> str:
     """Return the text of a table; the same entries in the same order always give the same bytes."""
-    body = [
-        f"{op.kind.value},{op.in_size},{op.in_channels},{op.out_channels},{op.kernel},{op.stride},"
-        f"{entry.latency_ms:.{DECIMALS}f},{entry.spread_ms:.{DECIMALS}f},{entry.runs}"
-        for op, entry in entries.items()
-    ]
-    header = ["# " + line for line in format_header(provenance).splitlines()]
-    covered = "\n".join([f"# rows: {len(body)}", *header, COLUMNS, *body]) + "\n"
+    header = "".join(f"# {line}\n" for line in format_header(provenance).splitlines())
+    covered = f"# rows: {len(entries)}\n{header}{format_csv(entries)}"
     return f"# nas latency table, schema {SCHEMA}\n# sha256: {sha256_text(covered)}\n{covered}"
+
+
+def format_csv(entries: Mapping[Op, Estimate]) -> str:
+    """Return the column names and one line for each entry, in their order."""
+    rows = (
+        f"{op.kind.value},{op.in_size},{op.in_channels},{op.out_channels},{op.kernel},{op.stride},"
+        f"{entry.latency_ms:.{DECIMALS}f},{entry.spread_ms:.{DECIMALS}f},{entry.runs}\n"
+        for op, entry in entries.items()
+    )
+    return f"{COLUMNS}\n{''.join(rows)}"
 
 
 def parse_table(text: str, path: str | Path) -> tuple[Provenance, dict[Op, Estimate]]:

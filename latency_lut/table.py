@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from latency_lut._text import DECIMALS, LARGEST_SIZE, format_table, parse_table
+from latency_lut._text import DECIMALS, LARGEST_SIZE, format_csv, format_table, parse_table
 from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
@@ -81,6 +81,10 @@ class LatencyTable:
     def to_text(self) -> str:
         """Return the text that `save` writes."""
         return format_table(self.provenance, self.entries())
+
+    def to_csv(self) -> str:
+        """Return the entries alone, as CSV with column names and times in milliseconds."""
+        return format_csv(self.entries())
 
     def entry(self, op: Op, allow_extrapolation: bool = False) -> Estimate:
         """Return the measured or interpolated time of one op, alone, before the table's scale is applied.
