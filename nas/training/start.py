@@ -36,8 +36,11 @@ def find_weights(network: str, weights: str | None, from_scratch: bool) -> Path 
         raise UserError(f"--weights {weights} and --from-scratch exclude each other; give one of them")
     if weights is not None:
         return Path(weights)
+    # Compact text is no path, and too long to be asked about as one.
+    if from_scratch or "," in network:
+        return None
     beside = Path(network) / WEIGHTS_FILE
-    return beside if not from_scratch and beside.is_file() else None
+    return beside if beside.is_file() else None
 
 
 def start_network(network: str, *, image_size: int, classes: int, weights: Path | None, seed: int) -> Start:

@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from nas.cli.app import app
+from searchspace.reference import reference
 from searchspace.resolve import resolve_network
 from searchspace.weights import load_network
 
@@ -141,6 +142,12 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, arguments:
     assert done.exit_code == 2
     assert message in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_compact_text_longer_than_a_file_name_is_a_network() -> None:
+    from nas.training.start import find_weights
+
+    assert find_weights(str(reference("mobilenext")), None, False) is None
 
 
 def test_a_finished_run_is_neither_overwritten_nor_resumed(finished: Path) -> None:
