@@ -20,8 +20,8 @@ from searchspace.ops import Op, OpKind
 _MADDS_PER_US = 10_000.0
 _BYTES_PER_US = 4_000.0
 _WANTED_CALL_US = 100.0
-# In a network, an op's weights have left the caches near the core since its last run. Copies with as many weights
-# together as a whole network reproduce that.
+# A fully connected layer uses each weight once, and in a network these have left the caches near the core since the
+# last run. Copies with as many weights together as a network reproduce that; convolutions reuse theirs and do not care.
 _NETWORK_WEIGHT_BYTES = 16e6
 MAX_COPIES = 32
 
@@ -29,13 +29,13 @@ MAX_COPIES = 32
 def copies_of(op: Op) -> int:
     """Return how many copies of the op a timed model holds, 1 to 32.
 
-    Enough to make a call some 0.1 ms long, so that calling costs little, and to find the weights of an op that has
-    more weights than outputs as far from the core as a network finds them.
+    Enough to make a call some 0.1 ms long, so that calling costs little, and to find the weights of a fully connected
+    layer as far from the core as a network finds them.
     """
     traffic = 4 * (op.in_size**2 * op.in_channels + op.out_size**2 * op.out_channels + op.params)
     estimate_us = op.madds / _MADDS_PER_US + traffic / _BYTES_PER_US
     copies = _WANTED_CALL_US / max(estimate_us, 1e-3)
-    if op.params > op.out_size**2 * op.out_channels:
+    if op.kind is OpKind.LINEAR:
         copies = max(copies, _NETWORK_WEIGHT_BYTES / (4 * op.params))
     return int(np.clip(copies, 1, MAX_COPIES))
 
