@@ -102,7 +102,8 @@ def _resized_block(layer: int, old: PlacedBlock, in_channels: int, hidden: int |
         raise UserError(f"block{layer}: {in_channels} hidden channels equal its input; its expansion would vanish")
     if old.shortcut_channels and not new.shortcut_channels:
         raise UserError(f"block{layer}: at {out} channels nothing is left for its partial shortcut")
-    if new.shortcut_channels and not old.shortcut_channels and not isinstance(block, Separable):
+    # Whatever the stride: the same network with its first strides taken back must not gain a shortcut either.
+    if out == in_channels and old.block.out != old.in_channels and not isinstance(block, Separable):
         return replace(block, identity=Fraction(0))
     return block
 

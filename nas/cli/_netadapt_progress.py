@@ -1,0 +1,79 @@
+"""The progress of a slimming run: step, cost, accuracy, proposals done, time left."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nas.slimming.job import SlimJob
+from nas.slimming.tuning import FinalOutcome
+from netadapt.loop import Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class SlimProgress:
+    """Draws one bar for each phase; the way to the target is measured in what has been saved."""
+
+    def __init__(self, console: Console, job: SlimJob) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._console, self._job = console, job
+        self._unit = job.pricer.resource.unit
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            speed_estimate_period=3600,
+        )
+        self._task: Any = None
+        self._step = 0
+        self._note = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def phase(self, name: str) -> None:
+        """Start a new bar; what is left of the cost makes its length."""
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+        self._step, self._note = 0, ""
+        self._task = self._progress.add_task(name, total=None, note="", started_at=time.monotonic())
+
+    def proposals(self, finished: int, of: int) -> None:
+        """Show how many proposals of the present step have been tuned."""
+        self._update(note=f"step {self._step + 1}, proposal {finished}/{of}{self._note}")
+
+    def step(self, step: Step) -> None:
+        """Move the bar by what the step saved, and keep a line of it where nobody watches."""
+        job, self._step = self._job, step.step
+        cost = f"{step.cost:.2f} {self._unit}" if self._unit else f"{step.cost:,.0f}"
+        self._note = f"  {cost}  top-1 {step.accuracy:.2f} %"
+        saved, needed = job.seed_cost.upper - step.upper, job.seed_cost.upper - job.target
+        self._update(total=needed, completed=min(saved, needed), note=f"step {step.step}{self._note}")
+        if not self._console.is_terminal:
+            change = f"{step.group} {step.before} > {step.after}"
+            self._console.print(f"step {step.step}: {change}{self._note}", soft_wrap=True)
+
+    def final(self, name: str, outcome: FinalOutcome, finished: int, of: int) -> None:
+        """Show a finished network's accuracy."""
+        note = f"{finished}/{of}  {name.removeprefix('netadapt final: ')}: {outcome.test.top1:.2f} %"
+        self._update(total=of, completed=finished, note=note)
+        if not self._console.is_terminal:
+            self._console.print(note, soft_wrap=True)
+
+    def _update(self, **fields: Any) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, **fields)

@@ -1,0 +1,241 @@
+"""`nas netadapt`: slim a trained network, width by width, to a phone's budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli._common import (
+    DeviceOption,
+    JsonOption,
+    NetworkArgument,
+    SeedOption,
+    note_console,
+    output_console,
+    print_json,
+)
+from nas.slimming.settings import ResourceName, Score, SlimSettings
+from netadapt.schedule import Form
+
+if TYPE_CHECKING:
+    from nas.slimming.job import SlimJob
+
+_DATA = "digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP or datasets:NAME_OR_FOLDER."
+_TARGET = "A cost with its unit (51ms, 200M), or a share of the seed's (75%)."
+_INCLUDE = "Also shrink: stem, head, last-stage. Repeatable; the original form includes all."
+
+TargetOption = Annotated[str, typer.Option("--target", metavar="51ms", help=_TARGET, show_default=False)]
+DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
+ResourceOption = Annotated[ResourceName, typer.Option("--resource", help="What is to be saved.")]
+FormOption = Annotated[Form, typer.Option("--form", help="MobileNetV3's NetAdapt, or the original.")]
+ReductionOption = Annotated[
+    float | None, typer.Option("--reduction", help="Share of the seed's cost each step saves; default: the paper's.")
+]
+DecayOption = Annotated[float | None, typer.Option("--decay", help="Factor on the reduction after each step.")]
+IncludeOption = Annotated[list[str] | None, typer.Option("--include", metavar="PART", help=_INCLUDE)]
+StepOption = Annotated[int, typer.Option("--channel-step", min=1, help="Widths are multiples of this.")]
+SmallestOption = Annotated[int, typer.Option("--smallest", min=1, help="Smallest width of any layer.")]
+CriterionOption = Annotated[str, typer.Option("--criterion", help="Which channels stay: l1, l2, bn or taylor.")]
+ScoreOption = Annotated[Score, typer.Option("--score", help="Compare proposals by top-1 or, for few images, by loss.")]
+TuneStepsOption = Annotated[int, typer.Option("--tune-steps", help="Fine-tuning steps of each proposal.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", help="Images per step.")]
+RateOption = Annotated[float, typer.Option("--learning-rate", help="Of the short fine-tuning.")]
+DistilOption = Annotated[bool, typer.Option("--distill", help="Fine-tune towards the seed's outputs, not the labels.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="From scratch: short, mobilenetv3, mobilenext.")]
+FineTuneOption = Annotated[int, typer.Option("--fine-tune-epochs", help="Of the long fine-tuning; 0: none.")]
+FineTuneRateOption = Annotated[float, typer.Option("--fine-tune-rate", help="Peak rate of the long fine-tuning.")]
+ScratchOption = Annotated[int, typer.Option("--scratch-epochs", help="Of the training from scratch; 0: none.")]
+SeedEpochsOption = Annotated[int, typer.Option("--seed-epochs", help="To train a seed that has no weights.")]
+BaselinesOption = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with simpler methods.")]
+SeedsOption = Annotated[int, typer.Option("--seeds", help="Repetitions of every final training.")]
+ImageSizeOption = Annotated[int | None, typer.Option("--image-size", help="Training images; default: the data's own.")]
+SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="FILE", help="The seed's weights: safetensors, or MobileNetV2's npz."),
+]
+ExtrapolateOption = Annotated[bool, typer.Option("--extrapolate", help="Price operations outside the table too.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", help="CPU threads of one task.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="in-process, or ray: proposals side by side.")]
+RayAddressOption = Annotated[
+    str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
+]
+GpusOption = Annotated[float, typer.Option("--gpus-per-task", help="Share of a GPU each Ray task takes.")]
+OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Write to runs/NAME.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")]
+ExportOption = Annotated[bool, typer.Option("--export/--no-export", help="Write model.tflite and time it here.")]
+CompareOption = Annotated[
+    str | None, typer.Option("--compare", metavar="NETWORK", help="Show this network's widths beside the result's.")
+]
+
+
+def netadapt(
+    network: NetworkArgument,
+    target: TargetOption,
+    data: DataOption,
+    device: DeviceOption = "pixel",
+    resource: ResourceOption = ResourceName.LATENCY,
+    form: FormOption = Form.MOBILENETV3,
+    reduction: ReductionOption = None,
+    decay: DecayOption = None,
+    include: IncludeOption = None,
+    channel_step: StepOption = 8,
+    smallest: SmallestOption = 8,
+    criterion: CriterionOption = "l2",
+    score: ScoreOption = Score.TOP1,
+    tune_steps: TuneStepsOption = 100,
+    batch_size: BatchOption = 64,
+    learning_rate: RateOption = 0.01,
+    distill: DistilOption = False,
+    recipe: RecipeOption = "short",
+    fine_tune_epochs: FineTuneOption = 5,
+    fine_tune_rate: FineTuneRateOption = 0.02,
+    scratch_epochs: ScratchOption = 15,
+    seed_epochs: SeedEpochsOption = 15,
+    baselines: BaselinesOption = True,
+    seeds: SeedsOption = 1,
+    seed: SeedOption = 0,
+    image_size: ImageSizeOption = None,
+    subset: SubsetOption = None,
+    weights: WeightsOption = None,
+    extrapolate: ExtrapolateOption = False,
+    threads: ThreadsOption = 1,
+    engine: EngineOption = "in-process",
+    ray_address: RayAddressOption = None,
+    gpus_per_task: GpusOption = 0.0,
+    out: OutOption = None,
+    name: NameOption = None,
+    resume: ResumeOption = False,
+    export: ExportOption = True,
+    compare: CompareOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Slim a trained network, width by width, until a phone's latency (or its multiply-adds or parameters) fits.
+
+    NETWORK may be a run folder with weights; without weights the seed is trained first. The run also makes what the
+    method has to beat (one width multiplier for all, one-shot magnitude pruning, random proposals) with the same
+    fine-tuning and the same final training, and the report says what came out.
+
+    [bold]Examples[/bold]
+
+      nas netadapt mnasnet_a1 --target 51ms --device pixel --data cifar10:PATH\n
+      nas netadapt runs/NAME --target 75% --data imagefolder:PATH --form original --seeds 3\n
+      nas netadapt mobilenet_v2 --target 200M --resource madds --data cifar10:PATH --engine ray\n
+    """
+    from nas.runs import run_path
+
+    settings = SlimSettings(
+        network=network,
+        target=target,
+        data=data,
+        device=device,
+        resource=resource,
+        form=form,
+        reduction=reduction,
+        decay=decay,
+        include=tuple(include or ()),
+        channel_step=channel_step,
+        smallest=smallest,
+        criterion=criterion,
+        score=score,
+        tune_steps=tune_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        distill=distill,
+        recipe=recipe,
+        fine_tune_epochs=fine_tune_epochs,
+        fine_tune_rate=fine_tune_rate,
+        scratch_epochs=scratch_epochs,
+        seed_epochs=seed_epochs,
+        baselines=baselines,
+        seeds=seeds,
+        seed=seed,
+        image_size=image_size,
+        subset=subset,
+        weights=weights,
+        extrapolate=extrapolate,
+        threads=threads,
+    )
+    place = run_path(out=out, name=name, default=f"netadapt-{_slug(network)}", resume=resume)
+    how = {"name": engine, "address": ray_address, "gpus_per_task": gpus_per_task}
+    result = slim(settings, place, resume=resume, export=export, compare=compare, engine=how)
+    if json:
+        print_json(result | {"folder": str(place)})
+    else:
+        _print_result(result, place)
+
+
+def slim(
+    settings: SlimSettings,
+    place: Path,
+    *,
+    resume: bool = False,
+    export: bool = True,
+    compare: str | None = None,
+    engine: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Run NetAdapt from settings to its folder, with progress on stderr, and return the content of result.json.
+
+    `nas search --netadapt` hands its winner on to this. `engine` holds the arguments of `nas.engines.open_engine`.
+    """
+    from nas.cli._netadapt_progress import SlimProgress
+    from nas.engines import open_engine
+    from nas.slimming.files import write_files
+    from nas.slimming.job import prepare, run_job
+    from searchspace.resolve import resolve_network
+
+    console = note_console()
+    beside = resolve_network(compare) if compare else None
+    how = {"name": "in-process", **(engine or {})}
+    with open_engine(**how, cpus_per_task=settings.threads, notice=lambda text: console.print(text)) as opened:
+        job = prepare(settings, place, resume=resume)
+        _print_start(job, console)
+        try:
+            with SlimProgress(console, job) as progress:
+                outcome = run_job(job, opened, progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Every finished step is in {place}; the same command with --resume goes on."
+            ) from None
+    console.print("writing the report" + (", exporting and timing the models" if export else ""))
+    return write_files(outcome, export=export, compare=beside)
+
+
+def _print_start(job: SlimJob, console: Any) -> None:
+    unit = job.pricer.resource.unit or "(count)"
+    groups = job.settings.widths().groups(job.seed.architecture)
+    console.print(
+        f"{job.pricer.resource.name} {job.seed_cost.value:,.2f} (at most {job.seed_cost.upper:,.2f}) {unit}, target "
+        f"{job.target:,.2f}; {len(groups)} groups of widths may shrink; seed weights: {job.seed.weights}",
+        soft_wrap=True,
+    )
+
+
+def _print_result(result: dict[str, Any], place: Path) -> None:
+    from rich.table import Table
+
+    console = output_console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("method", "final training", "test top-1"):
+        table.add_column(column, justify="right" if column == "test top-1" else "left")
+    for row in result["accuracy"]:
+        spread = f" ± {row['spread']:.2f}" if row["spread"] is not None else ""
+        table.add_row(row["method"], row["kind"], f"{row['test_top1']:.2f} %{spread}")
+    console.print(table)
+    if "latency_ms" in result:
+        console.print(
+            f"{result['seed_latency_ms']:.1f} ms > [bold]{result['latency_ms']:.1f} ms[/bold] predicted "
+            f"(90 % interval {result['low_ms']:.1f} to {result['high_ms']:.1f} ms) in {result['steps']} steps"
+        )
+    console.print(f"parameters {result['seed_params'] / 1e6:.2f} M > {result['params'] / 1e6:.2f} M, multiply-adds "
+                  f"{result['seed_madds'] / 1e6:.0f} M > {result['madds'] / 1e6:.0f} M")  # fmt: skip
+    for sentence in result["verdict"]:
+        console.print(sentence)
+    console.print(f"written to {place}")
+
+
+def _slug(network: str) -> str:
+    return Path(network).stem if "," not in network else "network"

@@ -1,0 +1,111 @@
+"""The files of a finished slimming run; `result.json` comes last and holds nothing that differs between two runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from dataclasses import asdict
+from typing import Any
+
+from nas.report.netadapt_page import netadapt_page
+from nas.report.pictures import png_bytes
+from nas.runs.folder import ARCHITECTURE
+from nas.slimming.drawings import channels_picture, path_picture
+from nas.slimming.history import STATE
+from nas.slimming.job import SlimOutcome
+from nas.slimming.settings import ResourceName
+from nas.slimming.timing import HostTiming, export_and_time, filled_network
+from nas.slimming.verdict import scores, verdict
+from netadapt.loop import Step
+from searchspace.architecture import Architecture
+from searchspace.weights import WEIGHTS_FILE, save_weights
+from searchspace.yaml_io import save_architecture
+
+STEPS_CSV, CHANNELS_PNG, PATH_PNG = "steps.csv", "channels.png", "path.png"
+EXPORT_JSON, REPORT = "export.json", "report.html"
+
+
+def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | None = None) -> dict[str, Any]:
+    """Write every file of a run and return the content of `result.json`.
+
+    `compare` is a network whose widths the page shows beside the result's. A missing converter does not spoil a
+    finished run: the reason stands in export.json instead.
+    """
+    folder = outcome.job.folder
+    save_architecture(outcome.result.architecture, folder.file(ARCHITECTURE))
+    save_weights(
+        filled_network(outcome.result.architecture, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind
+    )
+    folder.write(STEPS_CSV, steps_csv(outcome.steps))
+    folder.write(CHANNELS_PNG, png_bytes(channels_picture(outcome)))
+    folder.write(PATH_PNG, png_bytes(path_picture(outcome)))
+    timing = export_and_time(outcome) if export else None
+    if isinstance(timing, HostTiming):
+        measured = {"measured_saving_pct": timing.measured_saving_pct}
+        folder.write_json(EXPORT_JSON, {**asdict(timing), **measured})
+    elif timing is not None:
+        folder.write_json(EXPORT_JSON, {"failed": timing})
+    folder.write(REPORT, netadapt_page(outcome, timing, compare))
+    result = result_document(outcome)
+    folder.finish(result)
+    shutil.rmtree(folder.file(STATE), ignore_errors=True)
+    return result
+
+
+def result_document(outcome: SlimOutcome) -> dict[str, Any]:
+    """Return the content of `result.json`."""
+    job, result = outcome.job, outcome.result
+    found = scores(outcome.finals)
+    name = job.settings.resource.value
+    document: dict[str, Any] = {
+        "network": job.settings.network,
+        "architecture": str(result.architecture),
+        "seed_architecture": str(job.seed.architecture),
+        "resource": name,
+        "target": job.target,
+        "steps": len(outcome.steps),
+        "params": result.architecture.params,
+        "madds": result.architecture.madds,
+        "seed_params": job.seed.architecture.params,
+        "seed_madds": job.seed.architecture.madds,
+        "weights": outcome.kind,
+        "seed": job.settings.seed,
+        "accuracy": [
+            {"method": s.method, "kind": s.kind, "test_top1": s.mean, "spread": s.spread, "repetitions": list(s.top1)}
+            for s in found
+        ],
+        "baselines": [
+            {"method": one.method, "seed": one.seed, name: one.cost.value, "architecture": str(one.architecture)}
+            for one in outcome.candidates[1:]
+        ],
+        "verdict": list(verdict(found)),
+    }
+    if job.settings.resource is ResourceName.LATENCY:
+        seed, slim = job.seed_cost, result.cost
+        document |= {"device": job.settings.device, "seed_latency_ms": seed.value, "target_ms": job.target}
+        document |= {"latency_ms": slim.value, "low_ms": 2 * slim.value - slim.upper, "high_ms": slim.upper}
+    return document
+
+
+def steps_csv(steps: tuple[Step, ...]) -> str:
+    """Return the accepted steps as CSV text: one row a step, costs in the unit of the resource."""
+    columns = (
+        "step",
+        "group",
+        "before",
+        "after",
+        "cost_before",
+        "cost",
+        "upper",
+        "accuracy_before",
+        "accuracy",
+        "proposals",
+    )
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for step in steps:
+        values = asdict(step) | {"proposals": len(step.tried)}
+        writer.writerow([f"{value:.4f}" if isinstance(value := values[name], float) else value for name in columns])
+    return buffer.getvalue()

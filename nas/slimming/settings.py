@@ -1,0 +1,134 @@
+"""What `nas netadapt` can be asked for, checked when made; loads no torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from nas.training.recipes import Recipe, recipe
+from netadapt.groups import Part
+from netadapt.proposals import Widths
+from netadapt.schedule import Form, Schedule, published_schedule, published_widths
+from searchspace.errors import UserError
+
+CRITERIA = ("l1", "l2", "bn", "taylor")
+_MAGNITUDES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+class ResourceName(StrEnum):
+    """What is to be saved."""
+
+    LATENCY = "latency"
+    MADDS = "madds"
+    PARAMS = "params"
+
+
+class Score(StrEnum):
+    """What proposals are compared by, on the search split: top-1, or the loss where it holds few images."""
+
+    TOP1 = "top1"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlimSettings:
+    """Everything that decides what a run finds; the same settings give the same result on one machine.
+
+    `target` is a cost with its unit ("51ms", "200M") or a share of the seed's ("75%"). `tune_steps` is T, the steps
+    each proposal is fine-tuned for; `fine_tune_epochs` and `scratch_epochs` are the two final trainings, and
+    `seed_epochs` trains a seed given without weights. `distill` fine-tunes towards the seed's outputs in place of
+    the labels. `seeds` counts the repetitions of every final training.
+    """
+
+    network: str
+    target: str
+    data: str
+    device: str = "pixel"
+    resource: ResourceName = ResourceName.LATENCY
+    form: Form = Form.MOBILENETV3
+    reduction: float | None = None
+    decay: float | None = None
+    include: tuple[str, ...] = ()
+    channel_step: int = 8
+    smallest: int = 8
+    criterion: str = "l2"
+    score: Score = Score.TOP1
+    tune_steps: int = 100
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    distill: bool = False
+    recipe: str = "short"
+    fine_tune_epochs: int = 5
+    fine_tune_rate: float = 0.02
+    scratch_epochs: int = 15
+    seed_epochs: int = 15
+    baselines: bool = True
+    seeds: int = 1
+    seed: int = 0
+    image_size: int | None = None
+    subset: int | None = None
+    weights: str | None = None
+    extrapolate: bool = False
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("tune_steps", 0), ("batch_size", 2), ("fine_tune_epochs", 0), ("scratch_epochs", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least {least}")
+        for name in ("seeds", "seed_epochs", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
+        if self.criterion not in CRITERIA:
+            raise UserError(f"unknown criterion {self.criterion!r}: choose one of {', '.join(CRITERIA)}")
+        if not (self.fine_tune_epochs or self.scratch_epochs):
+            raise UserError("no final training is left: give --fine-tune-epochs or --scratch-epochs")
+        parse_target(self.target, self.resource)
+        self.widths()
+        self.schedule()
+        self.chosen_recipe(1)
+
+    def schedule(self) -> Schedule:
+        """Return the reduction schedule: the paper's, with what was given replaced."""
+        published = published_schedule(self.form)
+        return replace(
+            published,
+            reduction=published.reduction if self.reduction is None else self.reduction,
+            decay=published.decay if self.decay is None else self.decay,
+        )
+
+    def widths(self) -> Widths:
+        """Return which widths may shrink: the paper's, and the parts included on top."""
+        unknown = sorted(set(self.include) - set(Part))
+        if unknown:
+            raise UserError(f"unknown part {unknown[0]!r} to include: choose from {', '.join(Part)}")
+        parts = published_widths(self.form).parts | {Part(name) for name in self.include}
+        return Widths(parts=parts, step=self.channel_step, smallest=self.smallest)
+
+    def chosen_recipe(self, epochs: int) -> Recipe:
+        """Return the recipe of a training from scratch at the run's batch size."""
+        return recipe(self.recipe, epochs).with_batch_size(self.batch_size)
+
+    def fine_tuning_recipe(self) -> Recipe:
+        """Return the recipe of the long fine-tuning: as from scratch, but from a low peak rate."""
+        return replace(self.chosen_recipe(max(self.fine_tune_epochs, 1)), learning_rate=self.fine_tune_rate)
+
+
+def parse_target(text: str, resource: ResourceName, seed_value: float | None = None) -> float:
+    """Return a target in milliseconds, multiply-adds or parameters; "75%" is a share of `seed_value`.
+
+    Without `seed_value` a share is only checked. Raises UserError saying which units are expected.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z%]*)", text.strip())
+    units = _MILLISECONDS if resource is ResourceName.LATENCY else _MAGNITUDES
+    example = "51ms or 0.051s" if resource is ResourceName.LATENCY else "200M"
+    if match is None or match[2] not in {*units, "%"}:
+        given = f"the target {text!r} has no unit" if match and not match[2] else f"cannot read the target {text!r}"
+        raise UserError(f"{given}: expected {resource} such as {example}, or a share of the seed's such as 75%")
+    value = float(match[1])
+    if value <= 0 or (match[2] == "%" and value >= 100):
+        raise UserError(f"the target {text!r} must be above 0 and below the seed's {resource}")
+    if match[2] == "%":
+        return value / 100 * (seed_value if seed_value is not None else 1.0)
+    return value * units[match[2]]

@@ -1,0 +1,106 @@
+"""The network a run starts from: its architecture, its weights, and how its images are scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nas.slimming.settings import SlimSettings
+from nas.slimming.tuning import Statistics, Tuner, state_of, thread_limit
+from nas.training.start import find_weights, start_network
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.modules import ConvBNAct
+from searchspace.pretrained import load_mobilenet_v2_npz
+from searchspace.resolve import resolve_network
+
+SIGNED_UNIT: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # scales pixels to [-1, 1], as TensorFlow's MobileNets
+RESTORING_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The network to slim; `state` is None where it has to be trained first, `weights` says so in words."""
+
+    architecture: Architecture
+    state: dict[str, Tensor] | None
+    weights: str
+    statistics: Statistics | None = None
+
+
+def find_seed(settings: SlimSettings) -> Seed:
+    """Return the seed of a run, with as many classes as the data has where it brings no weights of its own.
+
+    Raises UserError for an unknown network and for weights of another one.
+    """
+    weights = find_weights(settings.network, settings.weights, from_scratch=False)
+    if weights is not None and weights.suffix == ".npz":
+        return _pretrained(settings, weights)
+    data = Tuner(settings).data()
+    architecture = resolve_network(settings.network).with_classes(len(data.classes))
+    if weights is None:
+        return Seed(architecture, None, f"trained here for {settings.seed_epochs} epochs")
+    start = start_network(
+        str(architecture),
+        image_size=data.image_size,
+        classes=len(data.classes),
+        weights=weights,
+        seed=settings.seed,
+    )
+    return Seed(architecture, state_of(start.network), start.weights)
+
+
+def _pretrained(settings: SlimSettings, weights: Path) -> Seed:
+    """Take MobileNetV2's published weights, without the background class."""
+    network = load_mobilenet_v2_npz(weights)
+    state = state_of(network)
+    for name in ("head.classifier.weight", "head.classifier.bias"):
+        state[name] = state[name][1:].clone()
+    architecture = network.architecture.with_classes(1000)
+    asked = resolve_network(settings.network).with_classes(1000)
+    if asked.with_resolution(architecture.resolution) != architecture:
+        raise UserError(f"{weights} holds weights of another network: mobilenet_v2, not {settings.network}")
+    tuner = Tuner(settings, SIGNED_UNIT)
+    small = tuner.network(asked, state)
+    with thread_limit(settings.threads):
+        restore_batch_norm(small, tuner.data().train.images_at(_first_images(tuner)))
+    return Seed(asked, state_of(small), str(weights), SIGNED_UNIT)
+
+
+def _first_images(tuner: Tuner) -> Tensor:
+    return torch.arange(min(RESTORING_IMAGES, len(tuner.data().train)))
+
+
+@torch.no_grad()
+def restore_batch_norm(network: nn.Module, images: Tensor) -> None:
+    """Give batch norm that was folded into its convolutions statistics of its own, measured on `images`.
+
+    The network computes what it did, but can be trained on batches: scale and shift are set to undo exactly what the
+    measured mean and variance do.
+    """
+    found: dict[ConvBNAct, tuple[Tensor, Tensor]] = {}
+
+    def measure(norm: nn.Module, inputs: tuple[Tensor, ...], owner: ConvBNAct) -> None:
+        values = inputs[0].transpose(0, 1).flatten(1)
+        found[owner] = (values.mean(1), values.var(1, unbiased=False))
+
+    layers = [module for module in network.modules() if isinstance(module, ConvBNAct)]
+    hooks = [
+        layer.norm.register_forward_pre_hook(lambda norm, inputs, owner=layer: measure(norm, inputs, owner))
+        for layer in layers
+    ]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    for layer, (mean, variance) in found.items():
+        norm = layer.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        shift = norm.bias - norm.running_mean * scale
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.bias.copy_(shift + mean * scale)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)

@@ -1,0 +1,58 @@
+"""Exporting a slimmed network and timing it on this machine beside its seed: predicted against measured saving."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from latency_lut.devices import HOST, device_names, load_device
+from latency_lut.predict import predict
+from nas.export import ExportRecord, export_network
+from nas.slimming.job import SlimOutcome
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.modules import Network, empty_network
+
+MODEL = "model.tflite"
+
+
+@dataclass(frozen=True)
+class HostTiming:
+    """Seed and result timed on this machine, in milliseconds, with the saving predicted by a device's table."""
+
+    seed_ms: float
+    result: ExportRecord
+    predicted_by: str
+    predicted_saving_pct: float
+
+    @property
+    def measured_saving_pct(self) -> float:
+        """How much faster the result was here."""
+        return 100 * (1 - self.result.host_latency_ms / self.seed_ms)
+
+
+def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
+    """Export the result, and time it and the seed on this machine; return why not where that cannot be done."""
+    seed, result = outcome.job.seed.architecture, outcome.result.architecture
+    path = outcome.job.folder.file(MODEL)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            first = export_network(filled_network(seed, outcome.seed_state), Path(folder) / MODEL, trained=True)
+        record = export_network(filled_network(result, outcome.state), path, trained=True)
+    except UserError as error:
+        return str(error)
+    device = HOST if HOST in device_names() else outcome.job.settings.device
+    table = load_device(device)
+    now, then = (predict(table, one, allow_extrapolation=True).latency_ms for one in (result, seed))
+    return HostTiming(first.host_latency_ms, record, device, 100 * (1 - now / then))
+
+
+def filled_network(architecture: Architecture, state: Mapping[str, Tensor]) -> Network:
+    """Return the network with these weights, for evaluation."""
+    network = empty_network(architecture)
+    network.load_state_dict(dict(state))
+    return network.eval()

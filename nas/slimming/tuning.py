@@ -1,0 +1,218 @@
+"""What a worker does: load the data once, fine-tune a proposal, train a final network. No state but its arguments.
+
+Networks are trained at the size of the images, with early strides taken back where those are small
+(`searchspace.low_resolution`); their weights are those of the network whose latency counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data import Data, endless_batches, load_data
+from nas.slimming.settings import Score, SlimSettings
+from nas.training.evaluation import Accuracy, evaluate
+from nas.training.execution import Execution, default_execution, reproducible
+from nas.training.failures import check_loss
+from nas.training.fine_tuning import fine_tune
+from nas.training.loop import train
+from nas.training.step import SETTLING_SHARES
+from netadapt.importance import State
+from netadapt.loop import Tuned
+from searchspace.architecture import Architecture
+from searchspace.low_resolution import for_images
+from searchspace.modules import Network, build_network, empty_network
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+TAYLOR_BATCHES = 4
+MOMENTUM, WEIGHT_DECAY = 0.9, 4e-5
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The network whose outputs a distilled one learns."""
+
+    architecture: Architecture
+    state: State
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Fine-tunes proposals; sent to workers, which load the data themselves. Calling it is `netadapt.loop.Tune`."""
+
+    settings: SlimSettings
+    statistics: Statistics | None = None
+    teacher: Teacher | None = None
+
+    def __call__(self, architecture: Architecture, state: State, seed: int) -> Tuned:
+        """Fine-tune for T steps and judge on the search split."""
+        network = self.tuned(architecture, state, self.settings.tune_steps, seed)
+        return self.judged(network)
+
+    def data(self) -> Data:
+        """Return the data set, loaded once in each process."""
+        settings = self.settings
+        return _data(settings.data, settings.image_size, settings.seed, settings.subset, self.statistics)
+
+    def network(self, architecture: Architecture, state: State) -> Network:
+        """Return the network at the size of the images, with the given weights."""
+        small = for_images(architecture, self.data().image_size)
+        network = empty_network(small)
+        network.load_state_dict(state)
+        return network
+
+    def tuned(self, architecture: Architecture, state: State, steps: int, seed: int) -> Network:
+        """Return the network after a short fine-tuning at a constant learning rate."""
+        settings = self.settings
+        network = self.network(architecture, state)
+        with thread_limit(settings.threads):
+            if self.teacher is not None:
+                distil(network, self.teaching(), self.data(), steps, settings.learning_rate, settings.batch_size, seed)
+            elif steps:
+                rate = settings.learning_rate
+                fine_tune(network, self.data(), steps, rate, seed, batch_size=settings.batch_size)
+        return network
+
+    def teaching(self) -> Network:
+        """Return the teacher, ready to be asked."""
+        assert self.teacher is not None
+        return self.network(self.teacher.architecture, self.teacher.state).eval()
+
+    def judged(self, network: Network) -> Tuned:
+        """Return the network's accuracy and score on the search split."""
+        with thread_limit(self.settings.threads):
+            found = evaluate(network, self.data().search.batches(default_execution().evaluation_batch))
+        score = found.top1 if self.settings.score is Score.TOP1 else -found.loss
+        return Tuned(found.top1, score, state_of(network))
+
+    def gradients(self, architecture: Architecture, state: State) -> State:
+        """Return the gradients of the loss over a few training batches, by parameter name."""
+        network, settings = self.network(architecture, state), self.settings
+        batches = endless_batches(self.data().train, settings.batch_size, seed=settings.seed)
+        with reproducible(settings.seed), thread_limit(settings.threads):
+            network.eval()  # batch norm as the network will be used: its scale and shift are what is judged
+            for _, (images, labels) in zip(range(TAYLOR_BATCHES), batches, strict=False):
+                functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+
+
+@dataclass(frozen=True)
+class Final:
+    """One final training: of which network, from which weights (None: from scratch), how long, which repetition.
+
+    `catch_up` steps of short fine-tuning come first, for baselines that skipped the steps that led to the result.
+    """
+
+    method: str
+    architecture: Architecture
+    state: State | None
+    epochs: int
+    seed: int
+    catch_up: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What was done: fine-tuned, or trained from scratch."""
+        return "from scratch" if self.state is None else "fine-tuned"
+
+    @property
+    def name(self) -> str:
+        """What people call the task."""
+        return f"netadapt final: {self.method} {self.kind}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class FinalOutcome:
+    """Accuracy of a finished network on the search and the test split, and its weights."""
+
+    search: Accuracy
+    test: Accuracy
+    state: dict[str, Tensor]
+
+
+def train_final(tuner: Tuner, task: Final) -> FinalOutcome:
+    """Train one network to its end and test it once; runs on a worker."""
+    settings, data = tuner.settings, tuner.data()
+    seed = settings.seed + task.seed
+    if task.state is None:
+        network = build_network(for_images(task.architecture, data.image_size), seed=seed)
+        recipe = settings.chosen_recipe(max(task.epochs, 1))
+    else:
+        network = tuner.tuned(task.architecture, task.state, task.catch_up, seed)
+        recipe = settings.fine_tuning_recipe()
+    with thread_limit(settings.threads):
+        if tuner.teacher is not None and task.state is not None:
+            steps = task.epochs * data.train.steps_per_epoch(settings.batch_size)
+            rate, size = settings.fine_tune_rate, settings.batch_size
+            distil(network, tuner.teaching(), data, steps, rate, size, seed, cosine=True)
+        elif task.epochs:
+            train(network, data, recipe, seed=seed)
+        batch = default_execution().evaluation_batch
+        search = evaluate(network, data.search.batches(batch))
+        test = evaluate(network, data.test_split().batches(batch))
+    return FinalOutcome(search, test, state_of(network))
+
+
+def distil(
+    network: nn.Module,
+    teacher: nn.Module,
+    data: Data,
+    steps: int,
+    learning_rate: float,
+    batch_size: int,
+    seed: int,
+    *,
+    cosine: bool = False,
+) -> None:
+    """Train a network in place towards a teacher's outputs (Hinton et al. 2015, temperature 1), by SGD.
+
+    With few images of few classes labels would teach it to forget all others; the teacher's outputs keep them.
+    """
+    execution: Execution = default_execution()
+    with reproducible(seed):
+        execution.prepare(network).train()
+        execution.prepare(teacher)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
+                module.momentum = max(module.momentum, min(0.1, SETTLING_SHARES / max(steps, 1)))
+        optimizer = torch.optim.SGD(network.parameters(), learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
+        batches = endless_batches(data.train, min(batch_size, len(data.train)), seed=seed)
+        for step, (images, _) in zip(range(steps), batches, strict=False):
+            share = (1 + math.cos(math.pi * step / steps)) / 2 if cosine else 1.0
+            optimizer.param_groups[0]["lr"] = learning_rate * share
+            placed = execution.place(images)
+            with torch.no_grad():
+                wanted = teacher(placed).softmax(1)
+            loss = functional.cross_entropy(network(placed), wanted)
+            check_loss(loss.detach(), learning_rate, f"step {step + 1} of distillation")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+
+def state_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return a network's tensors by name, on the CPU, in plain memory order."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Compute with this many threads: sums depend on how they are split, and every engine must give the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _data(spec: str, image_size: int | None, seed: int, subset: int | None, statistics: Statistics | None) -> Data:
+    return load_data(spec, image_size, seed, subset, statistics=statistics)
