@@ -39,6 +39,11 @@ def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
     """Convolve (batch, in, size, size) with (out, in / groups, k, k), padded as TensorFlow's SAME."""
     kernel = weight.shape[-1]
     if stride == 1:
+        # Taps further out than the map is wide only ever meet padding, and cost as much as the others.
+        outside = kernel // 2 - (max(x.shape[-2:]) - 1)
+        if outside > 0:
+            weight = weight[..., outside : kernel - outside, outside : kernel - outside]
+            kernel = weight.shape[-1]
         return F.conv2d(x, weight, padding=kernel // 2, groups=groups)
     needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
     (top, left), (bottom, right) = [n // 2 for n in needed], [n - n // 2 for n in needed]
