@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -101,7 +102,8 @@ app = _assemble()
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a request to terminate saves and ends as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

@@ -25,7 +25,7 @@ from nas.runs.folder import JOURNAL, RunFolder
 from nas.runs.journal import Journal
 from nas.runs.search_files import MODEL, write_search_files
 from nas.search import Progress, SearchResult, run_search, search_header
-from nas.strategies import make_strategy
+from nas.strategies import Strategy, make_strategy
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
@@ -59,12 +59,13 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class PreparedSearch:
-    """A search that is possible: its space, latency table and objective."""
+    """A search that is possible, to be run once: its space, latency table, objective and new strategy."""
 
     settings: SearchSettings
     space: SearchSpace
     table: LatencyTable
     objective: Objective
+    strategy: Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +79,13 @@ class Watch:
 def prepare_search(settings: SearchSettings) -> PreparedSearch:
     """Load and check what a search by predicted accuracy needs, within a second.
 
-    Raises UserError for an unknown device or space, a space without known accuracies, a table that lacks operations of
-    the space, or a budget that no network or every network meets, with the possible range.
+    Raises UserError for an unknown device, space or strategy, a space without known accuracies, a table that lacks
+    operations of the space, or a budget that no network or every network meets, with the possible range.
     """
     table = load_device(settings.device)
     space = covered_part(load_space(settings.space))
     objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
-    return PreparedSearch(settings, space, table, objective)
+    return PreparedSearch(settings, space, table, objective, make_strategy(settings.strategy, objective, settings.seed))
 
 
 def require_exporter() -> None:
@@ -121,8 +122,7 @@ def run_to_folder(
 def _search(
     prepared: PreparedSearch, evaluator: Evaluator, folder: RunFolder, progress: Callable[[Progress], None]
 ) -> SearchResult:
-    settings, objective = prepared.settings, prepared.objective
-    strategy = make_strategy(settings.strategy, objective, settings.seed)
+    settings, objective, strategy = prepared.settings, prepared.objective, prepared.strategy
     size = {"evaluations": settings.evaluations, "batch": _BATCH}
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
     path = folder.file(JOURNAL)

@@ -1,0 +1,251 @@
+"""`nas search` from the command line to the run's folder, and everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from latency_lut import predict
+from latency_lut.devices import load_device
+from nas.cli.app import app
+from searchspace import resolve_network
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--budget", "60ms", "--evaluations", "1500", "--no-export")
+SEARCH_FILES = {
+    "settings.yaml",
+    "journal.jsonl",
+    "architecture.yaml",
+    "latency.csv",
+    "front.csv",
+    "front.png",
+    "report.html",
+    "result.json",
+}
+
+
+def search(*arguments: str, status: int = 0):
+    result = CliRunner().invoke(app, ["search", *arguments])
+    assert result.exit_code == status, result.output + repr(result.exception)
+    return result
+
+
+def start(*arguments: str, **options) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "nas.cli.app", "search", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search") / "run"
+    document = json.loads(search(*QUICK, "--out", str(folder), "--json").stdout)
+    assert document == json.loads((folder / "result.json").read_text())
+    return folder
+
+
+def test_the_folder_holds_everything(run: Path) -> None:
+    assert {path.name for path in run.iterdir()} == SEARCH_FILES
+
+
+def test_the_result_keeps_the_budget_and_says_what_it_rests_on(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    assert result["low_ms"] < result["latency_ms"] < result["high_ms"] <= result["budget_ms"] == 60
+    assert result["seed"] == 0
+    assert result["evaluations"] == 1500
+    assert result["latency_table"]["method"] == "calibrated"
+    assert "ImageNet" in result["accuracy"]["label"]
+    prediction = predict(load_device("pixel"), resolve_network(result["architecture"]))
+    assert (result["latency_ms"], result["high_ms"]) == (prediction.latency_ms, prediction.high_ms)
+
+
+def test_the_folder_is_a_network(run: Path) -> None:
+    architecture = json.loads((run / "result.json").read_text())["architecture"]
+    assert str(resolve_network(str(run))) == architecture
+    shown = CliRunner().invoke(app, ["latency", str(run), "mobilenet_v3_large", "--device", "pixel"])
+    assert shown.exit_code == 0
+
+
+def test_the_front_rises_and_brackets_the_budget(run: Path) -> None:
+    with (run / "front.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    latencies, top1 = [float(row["latency_ms"]) for row in rows], [float(row["top1"]) for row in rows]
+    assert latencies == sorted(latencies)
+    assert top1 == sorted(top1)
+    assert latencies[0] < 50 < 60 < latencies[-1]
+
+
+def test_latency_by_layer_adds_up(run: Path) -> None:
+    with (run / "latency.csv").open() as file:
+        total = sum(float(row["latency_ms"]) for row in csv.DictReader(file))
+    assert total == pytest.approx(json.loads((run / "result.json").read_text())["latency_ms"], abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_files(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    search(*QUICK, "--out", str(again))
+    for name in sorted(SEARCH_FILES):
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_another_seed_gives_another_search(run: Path, tmp_path: Path) -> None:
+    search(*QUICK, "--seed", "1", "--out", str(tmp_path / "other"))
+    assert (tmp_path / "other" / "front.csv").read_bytes() != (run / "front.csv").read_bytes()
+
+
+def test_the_winner_beats_mobilenet_v3_large_at_its_latency(tmp_path: Path) -> None:
+    search("--budget", "60ms", "--evaluations", "15000", "--no-export", "--out", str(tmp_path / "run"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    large = next(one for one in result["references"] if one["network"] == "mobilenet_v3_large")
+    assert large["found_as_fast_top1"] > large["top1"]
+
+
+def test_a_table_for_reading_ends_the_run(tmp_path: Path) -> None:
+    result = search(*QUICK, "--out", str(tmp_path / "run"))
+    assert "found network" in result.stdout
+    assert "mobilenet_v3_large" in result.stdout
+    assert "report.html" in result.stdout
+
+
+def test_export_runs_the_model_and_marks_it_untrained(tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="exporting needs litert-torch")
+    folder = tmp_path / "run"
+    search("--budget", "40ms", "--evaluations", "250", "--out", str(folder))
+    export = json.loads((folder / "export.json").read_text())
+    assert export["weights"] == "untrained"
+    assert export["host_latency_ms"] > 0
+    assert export["predicted_latency_ms"] == json.loads((folder / "result.json").read_text())["latency_ms"]
+    assert b"untrained weights" in (folder / "model.tflite").read_bytes()
+    assert "untrained" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--budget", "60"), "60ms"),
+        (("--budget", "60 parsecs"), "parsecs"),
+        (("--budget", "sixty"), "60ms"),
+        (("--budget", "-5ms"), "-5ms"),
+        (("--budget", "nanms"), "nanms"),
+        (("--budget", "1ms"), "possible range"),
+        (("--budget", "10s"), "possible range"),
+        (("--budget", "60ms", "--device", "iphone"), "iphone"),
+        (("--budget", "60ms", "--space", "mobilnetv3"), "mobilenetv3"),
+        (("--budget", "60ms", "--space", "mobile"), "--data"),
+        (("--budget", "60ms", "--strategy", "luck"), "evolution"),
+        (("--budget", "60ms", "--seed", "-1"), "seed"),
+        (("--budget", "60ms", "--evaluations", "0"), "evaluations"),
+        (("--budget", "60ms", "--name", "a/b"), "--name"),
+        (("--budget", "60ms", "--name", "a", "--out", "b"), "--out"),
+        (("--budget", "60ms", "--resume", "--name", "nothing-here"), "no run to resume"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_written(
+    arguments: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = search(*arguments, "--no-export", status=2)
+    assert expected in " ".join(result.stderr.split())
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impossible_budget_is_refused_within_a_second() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = start("--budget", "1ms", "--device", "pixel")
+    _, message = process.communicate(timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert process.returncode == 2
+    assert "possible range" in message
+    # Processor time, since other work on the machine must not fail this test.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.2
+
+
+def test_a_finished_run_is_not_overwritten(run: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    assert "finished run" in search(*QUICK, "--out", str(run), status=2).stderr
+    assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_resuming_a_finished_run_gives_its_result(run: Path) -> None:
+    before = (run / "result.json").read_text()
+    again = search(*QUICK, "--out", str(run), "--resume", "--json")
+    assert json.loads(again.stdout) == json.loads(before)
+
+
+def test_a_damaged_table_or_space_is_refused(tmp_path: Path) -> None:
+    table, space = tmp_path / "phone.csv", tmp_path / "space.yaml"
+    table.write_text("\n".join(Path(load_device("pixel").path).read_text().splitlines()[:60]))
+    space.write_text("name: [1, 2")
+    assert str(table) in search(*QUICK, "--device", str(table), status=2).stderr
+    assert str(space) in search(*QUICK, "--space", str(space), status=2).stderr
+
+
+def _wait_for_journal(process: subprocess.Popen[str], journal: Path, size: int) -> None:
+    deadline = time.monotonic() + 90
+    while process.poll() is None and time.monotonic() < deadline:
+        if journal.exists() and journal.stat().st_size > size:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the search wrote no journal: {process.communicate()}")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_search_resumes_to_the_same_result(stop: signal.Signals, tmp_path: Path) -> None:
+    arguments = ("--budget", "60ms", "--evaluations", "6000", "--no-export")
+    stopped, unbroken = tmp_path / "stopped", tmp_path / "unbroken"
+    process = start(*arguments, "--out", str(stopped))
+    _wait_for_journal(process, stopped / "journal.jsonl", 100_000)
+    process.send_signal(stop)
+    _, message = process.communicate(timeout=60)
+    assert not (stopped / "result.json").exists(), "nothing half-written looks whole"
+    if stop != signal.SIGKILL:
+        assert process.returncode == 130
+        assert "--resume" in message
+        assert "Traceback" not in message
+    search(*arguments, "--out", str(stopped), "--resume")
+    search(*arguments, "--out", str(unbroken))
+    assert (stopped / "result.json").read_bytes() == (unbroken / "result.json").read_bytes()
+    assert (stopped / "front.csv").read_bytes() == (unbroken / "front.csv").read_bytes()
+
+
+def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    search(*QUICK, "--out", str(folder))
+    (folder / "result.json").unlink()
+    message = search(*QUICK, "--seed", "7", "--out", str(folder), "--resume", status=2).stderr
+    assert "seed: 0 then, 7 now" in message
+
+
+def test_a_folder_that_cannot_be_written() -> None:
+    place = Path("/proc/nas-run")
+    if not place.parent.is_dir():
+        pytest.skip("needs /proc")
+    message = search(*QUICK, "--out", str(place), status=1).stderr
+    assert str(place) in message
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        message = search(*QUICK, "--out", str(disk / "run"), status=1).stderr
+        assert "disk is full" in " ".join(message.split())
+        assert not (disk / "run" / "result.json").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
