@@ -63,10 +63,11 @@ def fit_kernel(
 
 
 def _mixed(layout: Layout, rows: Rows, points: int, rng: np.random.Generator) -> Rows:
-    """Cross pairs of rows stage by stage, at random; returns distinct rows."""
+    """Cross pairs of rows stage by stage, at random; returns distinct rows that are none of those given."""
     stages = np.array([column.stage for column in layout.columns])
     first, second = rows[rng.integers(0, len(rows), (2, points))]
     for stage in dict.fromkeys(stages.tolist()):
         swapped = rng.random(points) < 0.5
         second[np.ix_(swapped, stages == stage)] = first[np.ix_(swapped, stages == stage)]
-    return np.unique(second, axis=0)
+    known = {row.tobytes() for row in rows}
+    return np.array([row for row in np.unique(second, axis=0) if row.tobytes() not in known])
