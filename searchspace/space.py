@@ -279,8 +279,42 @@ class SearchSpace(ChoiceSet):
 
     def slot_table(self, slot: Slot) -> Iterator[tuple[Op, ...]]:
         """Yield the operations of a slot for all values of `slot.depends`, the last one varying fastest."""
-        for values in product(*(range(int(self.radices[i])) for i in slot.depends)):
-            yield self.slot_ops(slot, values)
+        table = product(*(range(int(self.radices[i])) for i in slot.depends))
+        depth_at = self.plans[slot.stage].depth_at if 0 <= slot.stage < len(self.plans) else None
+        if depth_at not in slot.depends:
+            yield from (self.slot_ops(slot, values) for values in table)
+            return
+        # A layer is the same at every depth that has it: most of the table is repetition.
+        depths, axis = self.plans[slot.stage].stage.depths, slot.depends.index(depth_at)
+        known: dict[tuple[int, ...], tuple[Op, ...]] = {}
+        for values in table:
+            if slot.layer >= depths[values[axis]]:
+                yield ()
+                continue
+            others = values[:axis] + values[axis + 1 :]
+            if others not in known:
+                known[others] = self.slot_ops(slot, values)
+            yield known[others]
+
+    def check_values(self) -> None:
+        """Decode once with every value of every choice; raises UserError naming the value that makes no network."""
+        for i, choice in enumerate(self.choices):
+            for value in range(len(choice.values)):
+                genotype = np.zeros(len(self.choices), dtype=np.uint8)
+                self._activate(genotype, i)
+                genotype[i] = value
+                try:
+                    self.decode(genotype)
+                except (UserError, ValueError) as error:  # ValueError: a name that no enumeration knows
+                    raise UserError(f"{self.name}: {choice.path} = {choice.values[value]!r}: {error}") from None
+
+    def _activate(self, genotype: Genotypes, choice: int) -> None:
+        """Set the choices that `choice` depends on so that it is active."""
+        for condition in self.choices[choice].when:
+            parent = self.index[condition.path]
+            values = self.choices[parent].values
+            genotype[parent] = next(k for k, value in enumerate(values) if value in condition.values)
+            self._activate(genotype, parent)
 
     # From an architecture back to its genotype
 
@@ -364,4 +398,6 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         return SearchSpace(load_spec(_SHIPPED / f"{text}.yaml"))
     if not text.endswith((".yaml", ".yml")):
         raise UserError(f"unknown search space {text!r}, expected one of {', '.join(space_names())} or a .yaml file")
-    return SearchSpace(load_spec(name_or_path))
+    space = SearchSpace(load_spec(name_or_path))
+    space.check_values()
+    return space

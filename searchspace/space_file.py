@@ -23,6 +23,7 @@ The fields of each kind of layer are those of `searchspace.layers.KINDS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,13 @@ def _text(value: Any, place: str) -> str:
     return value
 
 
+def _kind(name: str, raw: Any) -> Any:
+    return raw.get("block", name) if isinstance(raw, dict) else name
+
+
 def _option(name: str, raw: Mapping[str, Any], common: Mapping[str, Any], place: str) -> Option:
     """Merge the stage's fields with the option's own; every field must be one that the kind knows."""
-    kind = raw.get("block", name)
+    kind = _kind(name, raw)
     if kind not in KINDS:
         raise UserError(f"{place}: unknown block {kind!r}, expected one of {', '.join(KINDS)}")
     known = dict(KINDS[kind].fields)
@@ -134,6 +139,8 @@ def _stage(raw: Any, path: str | Path, number: int) -> Stage:
     place = f"{path}: stage {number}"
     stage = _mapping(raw, place)
     name = _text(stage.get("name", f"stage{number}"), f"{place}: name")
+    if re.fullmatch("[A-Za-z0-9_]+", name) is None:
+        raise UserError(f"{place}: the name {name[:60]!r} should be made of letters, digits and underscores")
     place = f"{path}: {name}"
     if "blocks" in stage:
         tokens = stage["blocks"] if isinstance(stage["blocks"], list) else []
@@ -151,6 +158,8 @@ def _stage(raw: Any, path: str | Path, number: int) -> Stage:
     depths = _whole_numbers(stage.get("depth", 1), f"{place}: depth", MAX_DEPTH)
     if len(strides) != 1 or depths != tuple(sorted(depths)):
         raise UserError(f"{place}: the stride is one number and depths are listed in rising order")
+    if depths != (1,) and any(_kind(key, value) == "skip" for key, value in options.items()):
+        raise UserError(f"{place}: only a stage of one layer can be skipped; give each its own stage")
     return Stage(
         name=name,
         stride=strides[0],
@@ -173,6 +182,10 @@ def load_spec(path: str | Path) -> SpaceSpec:
     stages = content["stages"]
     if not isinstance(stages, list) or not stages:
         raise UserError(f"{path}: stages should be a list of at least one stage")
+    made = tuple(_stage(stage, path, number) for number, stage in enumerate(stages, start=1))
+    names = [stage.name for stage in made]
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: a stage is named more than once in {', '.join(names)}")
     classes = _whole_numbers(content.get("classes", 1000), f"{path}: classes", 1_000_000)
     return SpaceSpec(
         name=_text(content["name"], f"{path}: name"),
@@ -182,5 +195,5 @@ def load_spec(path: str | Path) -> SpaceSpec:
         stem=parse_stem(str(content["stem"])),
         head=parse_head(str(content["head"])),
         per_layer=frozenset(map(str, content.get("per_layer", ()))) - WIDTH_FIELDS,
-        stages=tuple(_stage(stage, path, number) for number, stage in enumerate(stages, start=1)),
+        stages=made,
     )
