@@ -1,7 +1,8 @@
 """Published times of whole networks, in the file formats of their sources, as sums of ops.
 
-Two forms: one row per network and device (`published_endpoints.csv`; only the model and the time need be there), and one row per network of the `pytorchcv`
-package with a column per device, core and precision (`tflite_end_to_end_pixel4_s10.csv`).
+Two forms: one row per network and device, of which only the columns of the model and the time need be there
+(`published_endpoints.csv`), and one row per network of the `pytorchcv` package with a column per device, core and
+precision (`tflite_end_to_end_pixel4_s10.csv`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from searchspace.ops import Op
 # Deviations of one phone's ops from another's are smaller than those from first principles.
 _NEAR = Smoothness(kind=0.05, smooth=0.1, tile=0.03, own=0.02)
 _FACTOR_SPREAD = 0.3
+_MANY = 40
 
 
 class TableCosts:
@@ -50,8 +51,10 @@ class Adaptation:
 
 
 def adapt(base: LatencyTable, observations: Sequence[Observation]) -> Adaptation:
-    """Adapt a table to a phone by whole networks measured there; two at least, for one to be left out."""
+    """Adapt a table to a phone by networks or blocks measured there; two at least, for one to be left out."""
     process = _process(base, observations)
+    if len(observations) > _MANY:
+        return _adapted_to_many(base, observations, process)
     left_out = np.zeros((2, len(observations)))
     for index, observation in enumerate(observations):
         others = [*observations[:index], *observations[index + 1 :]]
@@ -61,6 +64,14 @@ def adapt(base: LatencyTable, observations: Sequence[Observation]) -> Adaptation
         )
         left_out[:, index] = np.array(predictions) / observation.latency_ms - 1.0
     return Adaptation(process, left_out[0], left_out[1])
+
+
+def _adapted_to_many(base: LatencyTable, observations: Sequence[Observation], process: OpProcess) -> Adaptation:
+    """Return the errors in closed form: among many, one observation more or less does not move the factors."""
+    residual_ms, _ = process.left_out_ms()
+    measured_ms = np.array([observation.latency_ms for observation in observations])
+    plain_ms = _plain_factor(base, observations) * np.array([_base_ms(base, o) for o in observations])
+    return Adaptation(process, -residual_ms / measured_ms, plain_ms / measured_ms - 1.0)
 
 
 def _process(base: LatencyTable, observations: Sequence[Observation]) -> OpProcess:

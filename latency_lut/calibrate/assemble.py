@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from scipy.stats import t as student
 
 from latency_lut.calibrate.grid import table_ops
 from latency_lut.calibrate.process import OpProcess
-from latency_lut.provenance import Provenance, Scale
-from latency_lut.table import Estimate, LatencyTable
+from latency_lut.estimate import Estimate
+from latency_lut.provenance import Provenance
+from latency_lut.table import LatencyTable
 from searchspace.ops import Op
 
 # The doubts about single ops of a block largely cancel in its sum, which is what was measured; predictions add them
@@ -51,12 +52,3 @@ def interval_pct(errors: NDArray[np.float64]) -> float:
 def mean_abs_pct(errors: Sequence[float] | NDArray[np.float64]) -> float:
     """Return the mean absolute error in percent."""
     return round(100.0 * float(np.mean(np.abs(errors))), 2)
-
-
-def with_intervals(views: Mapping[str, Scale], intervals: Mapping[str, float]) -> dict[str, Scale]:
-    """Return the scales of sources with the interval that each was validated to have."""
-    return {
-        view: Scale(factors=scale.factors, interval_pct=intervals[view], source=scale.source)
-        for view, scale in sorted(views.items())
-        if view
-    }

@@ -37,7 +37,7 @@ class Inference:
     def errors_of(self, view: str, whole_network: bool) -> NDArray[np.float64]:
         """Return the left-out errors of one source's networks or blocks."""
         chosen = [o.view == view and o.whole_network == whole_network for o in self.observations]
-        return self.left_out_errors[np.array(chosen, dtype=bool)]
+        return np.asarray(self.left_out_errors[np.array(chosen, dtype=bool)])
 
 
 def infer(

@@ -1,6 +1,6 @@
 """How every shipped table is made from the published measurements, so that anyone can make it again.
 
-`python -m nas.cli.app lut calibrate --recipe pixel1 --data FOLDER` writes the shipped file bit for bit; FOLDER is the
+`nas lut calibrate --recipe pixel1 --data FOLDER --out FILE` writes the shipped file bit for bit; FOLDER is the
 `latency` folder of published measurements.
 """
 
@@ -11,20 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latency_lut.calibrate.adapt import adapt
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
+from latency_lut.calibrate.calibration import phone_speed
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.inference import Inference, infer
+from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.published import published_networks, tunas_differences
-from latency_lut.calibrate.views import fit_scale, predicted_ms
+from latency_lut.calibrate.views import OpTimes, fit_scale, predicted_ms
 from latency_lut.devices import load_device
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from latency_lut.samples import Sample, Target
 from latency_lut.table import LatencyTable
 from searchspace.errors import UserError
+from searchspace.ops import Op
 
 _DATE = "2026-11-22"
 _TUNAS = "TuNAS cost model of Pixel 1 (google-research/google-research, Apache-2.0), blocks decoded"
@@ -106,7 +109,7 @@ def _end_to_end(device: str, precision: Precision) -> Callable[[Path], LatencyTa
         target = Target(device, precision)
         samples = read_samples(data / "tflite_end_to_end_pixel4_s10.csv", target)
         observations = [observe(sample, _BENCHMARK_ERROR) for sample in samples]
-        inference = infer(observations, nominal_costs(_speed(observations)), pull=0.1)
+        inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
         provenance = _provenance(target, (_BENCHMARK,), len(observations), inference.left_out_errors)
         views = _views_only(data, target, inference.process.mean_ms)
         return build_table(inference.process, _seen(observations), replace(provenance, views=views))
@@ -132,7 +135,7 @@ def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable
     return recipe
 
 
-def _provenance(target: Target, sources: tuple[str, ...], points: int, errors: np.ndarray) -> Provenance:
+def _provenance(target: Target, sources: tuple[str, ...], points: int, errors: NDArray[np.float64]) -> Provenance:
     return Provenance(
         device=target.device,
         soc=_SOCS[target.device],
@@ -153,7 +156,8 @@ def _provenance(target: Target, sources: tuple[str, ...], points: int, errors: n
     )
 
 
-def _views_only(data: Path, target: Target, times_ms) -> dict[str, Scale]:  # type: ignore[no-untyped-def]
+def _views_only(data: Path, target: Target, times_ms: OpTimes) -> dict[str, Scale]:
+    """Return the scales of sources that the table does not learn from."""
     views = {}
     for view, (file, source) in _VIEW_ONLY.items():
         observations = [observe(sample, _VIEW_ERROR) for sample in read_samples(data / file, target)]
@@ -164,16 +168,6 @@ def _views_only(data: Path, target: Target, times_ms) -> dict[str, Scale]:  # ty
     return views
 
 
-def _speed(observations: Sequence[Observation]) -> float:
-    """Return how many times as fast as the nominal core a phone is."""
-    nominal = nominal_costs()
-    ratios = []
-    for observation in observations:
-        times = nominal.latency_ms(list(observation.counts))
-        ratios.append(float(times @ np.array(list(observation.counts.values()))) / observation.latency_ms)
-    return float(np.median(ratios))
-
-
 def _unique(samples: Sequence[Sample]) -> list[Sample]:
     """Return the samples without second figures for a network on the same scale; the first counts."""
     first: dict[tuple[str, str], Sample] = {}
@@ -182,7 +176,7 @@ def _unique(samples: Sequence[Sample]) -> list[Sample]:
     return list(first.values())
 
 
-def _seen(observations: Sequence[Observation]) -> set:
+def _seen(observations: Sequence[Observation]) -> set[Op]:
     return {op for observation in observations for op in observation.counts}
 
 

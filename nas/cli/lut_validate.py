@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latency_lut.devices import load_device
+from latency_lut.measure.endtoend import chosen_networks, validate_on_device
 from latency_lut.networkfiles import read_samples
 from latency_lut.validate import Comparison, Validation, require_comparisons, target_of
 from latency_lut.validate import validate as compare
-from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._common import JsonOption, SeedOption, note_console, output_console, print_json
+from nas.cli._on_device import AdbOption, BenchmarkModelOption, CoresOption, opened_backend, progress_bar
+from nas.report.pictures import png_bytes
+from nas.report.validation_plot import draw_validation
+from searchspace.errors import UserError
 from searchspace.files import write_atomic
 
 if TYPE_CHECKING:
@@ -21,13 +26,19 @@ DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", help="A phone from `nas devices`, or a table file.", show_default=False)
 ]
 AgainstOption = Annotated[
-    Path,
+    Path | None,
     typer.Option("--against", metavar="FILE", help="Measured blocks or networks (docs/latency.md lists the forms)."),
 ]
 RescaleOption = Annotated[
     bool,
     typer.Option("--rescale", help="Scale each source's predictions to the file first: this peeks at the answers."),
 ]
+NetworksOption = Annotated[
+    list[str] | None,
+    typer.Option("--networks", metavar="NAME", help="Time these instead: a network, a space, or `all` of both."),
+]
+OnOption = Annotated[str, typer.Option("--on", metavar="DEVICE", help="Where to time: host, or adb[:SERIAL].")]
+PerSpaceOption = Annotated[int, typer.Option("--per-space", min=1, help="Random networks of each space.")]
 PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Write a scatter picture.")]
 
 _LABELS = {
@@ -47,28 +58,41 @@ _WORST = 5
 
 
 def validate(
-    device: DeviceArgument, against: AgainstOption, rescale: RescaleOption = False, plot: PlotOption = None,
+    device: DeviceArgument, against: AgainstOption = None, rescale: RescaleOption = False, plot: PlotOption = None,
+    networks: NetworksOption = None, on: OnOption = "host", per_space: PerSpaceOption = 30, seed: SeedOption = 0,
+    cores: CoresOption = None, adb: AdbOption = "adb", benchmark_model: BenchmarkModelOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Compare predictions with measurements.
 
-    Every source is compared on its own published scale, which the table holds; nothing is fitted to the file.
+    Every published source is compared on its own scale, which the table holds; nothing is fitted to the file. With
+    --networks, networks are built and timed on the device itself.
 
     [bold]Examples[/bold]
 
       nas lut validate pixel1 --against blocks.csv\n
       nas lut validate pixel4 --against networks.csv --plot errors.png --json\n
+      nas lut validate host --networks all\n
     """
+    if (against is None) == (not networks):
+        raise UserError("say what to compare with: either --against FILE or --networks all")
     table = load_device(device)
-    validation = compare(table, read_samples(against, target_of(table)), rescale)
+    if against is not None:
+        validation = compare(table, read_samples(against, target_of(table)), rescale)
+        what = against.name
+    else:
+        chosen = chosen_networks(networks or (), per_space, seed)
+        with (
+            opened_backend(on, table.provenance.threads, cores, adb, benchmark_model) as backend,
+            progress_bar("timing networks") as on_progress,
+        ):
+            validation = validate_on_device(table, backend, chosen, on_progress)
+        what = f"{len(chosen)} networks timed on {on}"
     for reason, count in validation.skipped.most_common():
         note_console().print(f"[dim]{count} rows skipped: {reason}[/dim]")
-    require_comparisons(validation, f"{against} (for {table.name})")
+    require_comparisons(validation, f"{what} (for {table.name})")
     if plot is not None:
-        from nas.report.pictures import png_bytes
-        from nas.report.validation_plot import draw_validation
-
-        write_atomic(plot, png_bytes(draw_validation(validation, f"{device} against {against.name}")))
+        write_atomic(plot, png_bytes(draw_validation(validation, f"{device} against {what}")))
     if json:
         print_json(_document(validation, rescale))
         return

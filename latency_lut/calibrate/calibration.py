@@ -1,0 +1,127 @@
+"""A table for a phone that its user timed a few networks or blocks on: what `nas lut calibrate` does.
+
+With a base table the phone is taken to be like another one (`adapt`); without, times of ops are inferred from first
+principles, which needs blocks or a dozen networks of different kinds (`inference`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_lut.calibrate.adapt import adapt
+from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
+from latency_lut.calibrate.costs import nominal_costs
+from latency_lut.calibrate.inference import infer
+from latency_lut.calibrate.observations import Observation, observe
+from latency_lut.calibrate.process import OpProcess
+from latency_lut.networkfiles import read_samples
+from latency_lut.provenance import Method, Provenance
+from latency_lut.samples import Target
+from latency_lut.table import LatencyTable
+from searchspace.errors import UserError
+
+# Standard deviation of what sums of ops leave unexplained.
+_NETWORK_ERROR, _BLOCK_ERROR, _BLOCK_LEAST_MS = 0.02, 0.01, 0.005
+_FEWEST = 2
+_FEWEST_WITHOUT_BASE = 8
+_INTERPOLATION_PCT = 4.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A table, the error on measurements left out, and the same for plain scaling of the base (None without base)."""
+
+    table: LatencyTable
+    left_out_error_pct: float
+    plain_scaling_error_pct: float | None
+    skipped: Counter[str]
+
+
+def calibrate(target: Target, files: Iterable[Path], base: LatencyTable | None) -> Calibration:
+    """Infer the table of a phone from files of measured blocks and networks.
+
+    Rows without a device column are taken to be the phone's. Raises UserError for unreadable files or too few rows.
+    """
+    files = list(files)
+    observations, skipped = _observations(replace(target, unlabelled=True), files)
+    needed = _FEWEST if base else _FEWEST_WITHOUT_BASE
+    if len(observations) < needed:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.most_common()) or "none"
+        raise UserError(
+            f"{len(observations)} measurements of {target.device} in {target.precision} found, at least {needed} are "
+            f"needed {'to adapt a table' if base else 'without a base table'}. Skipped rows: {reasons}"
+        )
+    process, errors, plain = _inferred(observations, base)
+    provenance = _provenance(target, files, len(observations), errors, base)
+    seen = {op for observation in observations for op in observation.counts}
+    return Calibration(
+        table=build_table(process, seen, provenance),
+        left_out_error_pct=mean_abs_pct(errors),
+        plain_scaling_error_pct=None if plain is None else mean_abs_pct(plain),
+        skipped=skipped,
+    )
+
+
+def phone_speed(observations: Sequence[Observation]) -> float:
+    """Return how many times as fast as the nominal core of first principles a phone is."""
+    nominal = nominal_costs()
+    ratios = []
+    for observation in observations:
+        counts = np.array(list(observation.counts.values()))
+        ratios.append(float(nominal.latency_ms(list(observation.counts)) @ counts) / observation.latency_ms)
+    return float(np.median(ratios))
+
+
+def _observations(target: Target, files: Iterable[Path]) -> tuple[list[Observation], Counter[str]]:
+    """Return what the files say, all on one scale: one user timed one phone."""
+    observations: list[Observation] = []
+    skipped: Counter[str] = Counter()
+    for file in files:
+        reading = read_samples(file, target)
+        skipped += reading.skipped
+        for sample in reading:
+            error = (_NETWORK_ERROR, 0.0) if sample.whole_network else (_BLOCK_ERROR, _BLOCK_LEAST_MS)
+            observations.append(observe(replace(sample, view=""), *error))
+    return observations, skipped
+
+
+def _inferred(
+    observations: Sequence[Observation], base: LatencyTable | None
+) -> tuple[OpProcess, NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the process, its errors on observations left out, and those of plain scaling."""
+    if base is None:
+        inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
+        return inference.process, inference.left_out_errors, None
+    adaptation = adapt(base, observations)
+    return adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
+
+
+def _provenance(
+    target: Target, files: Iterable[Path], points: int, errors: NDArray[np.float64], base: LatencyTable | None
+) -> Provenance:
+    return Provenance(
+        device=target.device,
+        soc="unknown",
+        runtime="TFLite",
+        runtime_build="unknown",
+        threads=1,
+        cores="one big core",
+        precision=target.precision,
+        resolution=224,
+        runs=0,
+        date=datetime.date.today().isoformat(),
+        method=Method.CALIBRATED,
+        sources=tuple(file.name for file in files),
+        points_used=points,
+        left_out_error_pct=mean_abs_pct(errors),
+        interpolation_error_pct=_INTERPOLATION_PCT,
+        interval_pct=interval_pct(errors),
+        notes=f"structure of the {base.provenance.device} table" if base else "from first principles",
+    )
