@@ -21,7 +21,8 @@ from nas.cli._common import (
 
 if TYPE_CHECKING:
     from nas.report.search_page import SearchSummary
-    from nas.runs.search import SearchSettings, Watch
+    from nas.runs.scoring import Watch
+    from nas.runs.search import SearchSettings
     from nas.search import Progress
 
 BudgetOption = Annotated[
@@ -71,6 +72,7 @@ def search(
     """
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
+    from nas.runs.scoring import PredictedScoring
     from nas.runs.search import SearchSettings, prepare_search, require_exporter, run_to_folder
 
     settings = SearchSettings(
@@ -82,7 +84,7 @@ def search(
         evaluations=evaluations,
         extrapolate=extrapolate,
     )
-    prepared = prepare_search(settings)
+    prepared = prepare_search(settings, PredictedScoring(seed))
     if export:
         require_exporter()
     place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
@@ -111,7 +113,7 @@ def _progress(total: int) -> Iterator[Watch]:
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    from nas.runs.search import Watch
+    from nas.runs.scoring import Watch
 
     columns = (
         SpinnerColumn(finished_text="✓"),

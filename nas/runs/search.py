@@ -7,7 +7,6 @@ known accuracies. With `--resume` the search goes on from its journal and every 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
@@ -15,20 +14,20 @@ from typing import Any
 from latency_lut import LatencyTable, predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
-from nas.evaluators import Evaluator, PredictorEvaluator
-from nas.export import ExportRecord
+from latency_lut.errors import UnmeasuredOp
+from nas.evaluators import Evaluator
+from nas.export import ExportRecord, export_network
 from nas.objective import Objective
-from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.report.pictures import Point
 from nas.report.search_page import ScoredNetwork, SearchSummary
 from nas.runs.folder import JOURNAL, RunFolder
 from nas.runs.journal import Journal
+from nas.runs.scoring import NetworkScore, Scoring, Watch
 from nas.runs.search_files import MODEL, write_search_files
 from nas.search import Progress, SearchResult, run_search, search_header
 from nas.strategies import Strategy, make_strategy
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
-from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
 
 _BATCH = 250
@@ -62,30 +61,24 @@ class PreparedSearch:
     """A search that is possible, to be run once: its space, latency table, objective and new strategy."""
 
     settings: SearchSettings
+    scoring: Scoring
     space: SearchSpace
     table: LatencyTable
     objective: Objective
     strategy: Strategy
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch:
-    """What is told while a run works: `progress` after every batch of the search, `stage` around each later step."""
+def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch:
+    """Load and check what a search needs, within a second.
 
-    progress: Callable[[Progress], None] = lambda progress: None
-    stage: Callable[[str], AbstractContextManager[Any]] = lambda name: nullcontext()
-
-
-def prepare_search(settings: SearchSettings) -> PreparedSearch:
-    """Load and check what a search by predicted accuracy needs, within a second.
-
-    Raises UserError for an unknown device, space or strategy, a space without known accuracies, a table that lacks
+    Raises UserError for an unknown device, space or strategy, a space that cannot be scored, a table that lacks
     operations of the space, or a budget that no network or every network meets, with the possible range.
     """
     table = load_device(settings.device)
-    space = covered_part(load_space(settings.space))
+    space = scoring.scorable(load_space(settings.space))
     objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
-    return PreparedSearch(settings, space, table, objective, make_strategy(settings.strategy, objective, settings.seed))
+    strategy = make_strategy(settings.strategy, objective, settings.seed)
+    return PreparedSearch(settings, scoring, space, table, objective, strategy)
 
 
 def require_exporter() -> None:
@@ -107,13 +100,11 @@ def run_to_folder(
     saved.
     """
     watch = watch or Watch()
-    evaluator = PredictorEvaluator(shipped_predictor(prepared.space.name), prepared.space)
+    evaluator = prepared.scoring.evaluator(prepared.space, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
     summary = _summary(prepared, evaluator, found)
     if export:
-        with watch.stage("Exporting to TFLite"):
-            record = _export(folder, found.winner.architecture, prepared.settings.seed)
-        summary = replace(summary, export=record)
+        summary = replace(summary, export=_export(prepared, found.winner.architecture, folder, watch))
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
@@ -130,19 +121,17 @@ def _search(
         return run_search(objective, strategy, evaluator, journal, **size, progress=progress)
 
 
-def _export(folder: RunFolder, architecture: Architecture, seed: int) -> ExportRecord:
-    from nas.export import export_network
-    from searchspace.modules import build_network
-
-    network = build_network(architecture, seed=seed)
-    return export_network(network, folder.file(MODEL), trained=False, seed=seed)
+def _export(prepared: PreparedSearch, winner: Architecture, folder: RunFolder, watch: Watch) -> ExportRecord:
+    network, trained = prepared.scoring.network(winner, folder, watch)
+    with watch.stage("Exporting to TFLite"):
+        return export_network(network, folder.file(MODEL), trained=trained, seed=prepared.settings.seed)
 
 
-def _summary(prepared: PreparedSearch, evaluator: PredictorEvaluator, found: SearchResult) -> SearchSummary:
-    settings, table = prepared.settings, prepared.table
-    winner = found.winner
+def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult) -> SearchSummary:
+    settings = prepared.settings
+    winner = NetworkScore("found network", found.winner.architecture, found.winner.top1)
     return SearchSummary(
-        winner=_scored(prepared, "found network", winner.architecture, winner.top1),
+        winner=_priced(prepared, winner),
         front=tuple(Point(one.latency_ms, one.top1) for one in found.front),
         references=_references(prepared, evaluator),
         budget_ms=settings.budget_ms,
@@ -150,28 +139,28 @@ def _summary(prepared: PreparedSearch, evaluator: PredictorEvaluator, found: Sea
         space=prepared.space.name,
         seed=settings.seed,
         evaluations=found.evaluations,
-        table=table,
+        table=prepared.table,
         accuracy=evaluator.label,
         accuracy_basis=evaluator.basis,
     )
 
 
-def _scored(
-    prepared: PreparedSearch, name: str, architecture: Architecture, top1: float, note: str = ""
-) -> ScoredNetwork:
-    prediction = predict(prepared.table, architecture, prepared.settings.extrapolate)
-    return ScoredNetwork(name=name, architecture=architecture, prediction=prediction, top1=top1, note=note)
-
-
-def _references(prepared: PreparedSearch, evaluator: PredictorEvaluator) -> tuple[ScoredNetwork, ...]:
-    """Score the reference networks that both predictor and table know; the others cannot stand beside the winner."""
-    scored = []
-    for name in reference_names():
-        architecture = reference(name)
+def _references(prepared: PreparedSearch, evaluator: Evaluator) -> tuple[ScoredNetwork, ...]:
+    """Price the reference networks; one with an operation the table does not know has no place in the comparison."""
+    priced = []
+    for score in prepared.scoring.references(evaluator):
         try:
-            score = score_network(evaluator.predictor, architecture)
-            note = f"scored as its nearest neighbour in the space: {'; '.join(score.differences)}"
-            scored.append(_scored(prepared, name, architecture, score.top1, "" if score.exact else note))
-        except UserError:
+            priced.append(_priced(prepared, score))
+        except UnmeasuredOp:
             continue
-    return tuple(scored)
+    return tuple(priced)
+
+
+def _priced(prepared: PreparedSearch, score: NetworkScore) -> ScoredNetwork:
+    return ScoredNetwork(
+        name=score.name,
+        architecture=score.architecture,
+        prediction=predict(prepared.table, score.architecture, prepared.settings.extrapolate),
+        top1=score.top1,
+        note=score.note,
+    )

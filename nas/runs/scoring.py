@@ -1,0 +1,95 @@
+"""Where the accuracies of a search come from: known ImageNet accuracies, or a supernet trained on images.
+
+A search run asks its scoring for four things, in this order: which part of the space can be scored, an evaluator, what
+reference networks score, and the winner as a network to export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nas.evaluators import Evaluator, PredictorEvaluator
+from nas.predictor import covered_part, score_network, shipped_predictor
+from nas.runs.folder import RunFolder
+from nas.search import Progress
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.reference import reference, reference_names
+from searchspace.space import SearchSpace
+
+if TYPE_CHECKING:
+    from searchspace.modules import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What is told while a run works: `progress` after every batch of the search, `stage` around each other step."""
+
+    progress: Callable[[Progress], None] = lambda progress: None
+    stage: Callable[[str], AbstractContextManager[Any]] = lambda name: nullcontext()
+
+
+class NetworkScore(NamedTuple):
+    """Top-1 in percent of a named network; `note` says where a slightly different network was scored."""
+
+    name: str
+    architecture: Architecture
+    top1: float
+    note: str = ""
+
+
+class Scoring(Protocol):
+    """Where the accuracies of one search come from."""
+
+    def scorable(self, space: SearchSpace) -> SearchSpace:
+        """Return the part of a space whose networks can be scored; raises UserError where there is none."""
+        ...
+
+    def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> Evaluator:
+        """Return what scores the networks of a scorable space, after whatever work that takes."""
+        ...
+
+    def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
+        """Return the reference networks that can stand beside the winner."""
+        ...
+
+    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+        """Return the winner for export, and whether its weights are trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class PredictedScoring:
+    """ImageNet top-1 from the shipped predictors; `seed` draws the winner's untrained weights."""
+
+    seed: int = 0
+
+    def scorable(self, space: SearchSpace) -> SearchSpace:
+        """Return the part of the space that a table of accuracies covers."""
+        return covered_part(space)
+
+    def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> PredictorEvaluator:
+        """Return the shipped predictor of the space."""
+        return PredictorEvaluator(shipped_predictor(space.name), space)
+
+    def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
+        """Return the reference networks that are in the predictor's space but for hidden widths."""
+        assert isinstance(evaluator, PredictorEvaluator)
+        found = []
+        for name in reference_names():
+            try:
+                score = score_network(evaluator.predictor, reference(name))
+            except UserError:
+                continue  # not of this space
+            note = f"scored as its nearest neighbour in the space: {'; '.join(score.differences)}"
+            found.append(NetworkScore(name, reference(name), score.top1, "" if score.exact else note))
+        return tuple(found)
+
+    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+        """Return the winner with random weights."""
+        from searchspace.modules import build_network
+
+        return build_network(winner, seed=self.seed), False
