@@ -49,6 +49,7 @@ def _sum_of(factors: Sequence[Factor]) -> Factor:
 def _slot_factors(space: SearchSpace, costs: Sequence[OpCost]) -> list[list[Factor]]:
     """Return, for each cost, one factor for each slot; a cost that raises (an unmeasured op) ends it."""
     op_costs: dict[Op, tuple[float, ...]] = {}
+    nothing = [0.0] * len(costs)
     # By identity: a space hands out one tuple for equal layers, and hashing its ops costs more than pricing them.
     # The tuple is kept beside its sums so that no other object can take over its identity.
     layer_costs: dict[int, tuple[tuple[Op, ...], list[float]]] = {}
@@ -59,8 +60,8 @@ def _slot_factors(space: SearchSpace, costs: Sequence[OpCost]) -> list[list[Fact
             for op in ops:
                 if op not in op_costs:
                     op_costs[op] = tuple(cost(op) for cost in costs)
-            sums = [sum(op_costs[op][number] for op in ops) for number in range(len(costs))]
-            known = layer_costs[id(ops)] = ops, sums
+            sums = [sum(column) for column in zip(*[op_costs[op] for op in ops], strict=True)]
+            known = layer_costs[id(ops)] = ops, sums or nothing
         return known[1]
 
     factors: list[list[Factor]] = [[] for _ in costs]
@@ -131,7 +132,8 @@ class SlotSums:
         for start in range(0, len(batch), _CHUNK):
             cells = self._cells(batch[start : start + _CHUNK])
             for table, total in zip(tables, sums, strict=True):
-                total[start : start + _CHUNK] = table.take(cells).sum(axis=1)
+                # The cells are known to exist; "clip" only spares a second check of them.
+                total[start : start + _CHUNK] = table.take(cells, mode="clip").sum(axis=1)
         return sums
 
     def _cells(self, batch: Genotypes) -> NDArray[np.intp]:
