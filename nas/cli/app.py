@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import signal
 from typing import Annotated, Any
 
@@ -20,9 +22,10 @@ HELP = """Find the neural network that fits your phone.
 
 [bold]Then[/bold]
 
-  nas show runs/NAME                       the layers of what was found\n
-  nas latency runs/NAME mobilenet_v3_large --device pixel     side by side\n
-  nas netadapt runs/NAME --target 51ms --device pixel --data cifar10:PATH\n
+  nas show runs/NAME
+  nas latency runs/NAME mobilenet_v3_large --device pixel
+  nas train runs/NAME --data cifar10:PATH
+  nas netadapt runs/NAME --target 51ms --device pixel --data cifar10:PATH
 
 NETWORK is a reference name (mobilenet_v3_large, mobilenet_v2_0.75@160), a YAML file, a run folder, or the compact
 text that `nas show` prints. Every command takes --json.
@@ -54,8 +57,25 @@ class LazyGroup(TyperGroup):
 
 def _built(entry: CommandEntry) -> Any:
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    single.command(entry.name)(entry.load())
+    function = entry.load()
+    single.command(entry.name, help=help_page(inspect.getdoc(function) or entry.summary))(function)
     return typer.main.get_command(single)
+
+
+def help_page(text: str) -> str:
+    """Return a docstring as typer shows it, with the indented lines of its examples kept as they are.
+
+    Typer joins the lines of a paragraph unless it begins with a backspace character.
+    """
+    paragraphs: list[str] = []
+    for paragraph in re.split(r"\n{2,}", text.strip("\n")):
+        if not paragraph.startswith("  "):
+            paragraphs.append(" ".join(paragraph.splitlines()))
+        elif paragraphs and paragraphs[-1].startswith("\b"):
+            paragraphs[-1] += f"\n{paragraph}"
+        else:
+            paragraphs.append(f"\b{paragraph}")
+    return "\n\n".join(paragraphs)
 
 
 def _listed(entry: CommandEntry) -> Any:
@@ -84,8 +104,8 @@ def _root(
 
 def _assemble() -> typer.Typer:
     settings: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich", "cls": LazyGroup}
-    root = typer.Typer(name="nas", help=HELP, pretty_exceptions_enable=False, **settings)
-    root.callback(help=HELP)(_root)
+    root = typer.Typer(name="nas", pretty_exceptions_enable=False, **settings)
+    root.callback(help=help_page(HELP))(_root)
     groups = {"": root}
     for name, (panel, summary) in GROUPS.items():
         groups[name] = typer.Typer(name=name, help=summary, **settings)
@@ -104,7 +124,7 @@ app = _assemble()
 def main() -> None:
     """Run the command line; a request to terminate saves and ends as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
+    app(prog_name="nas")
 
 
 if __name__ == "__main__":

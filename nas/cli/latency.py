@@ -47,9 +47,9 @@ def latency(
 
     [bold]Examples[/bold]
 
-      nas latency mobilenet_v3_large --device pixel\n
-      nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel\n
-      nas latency runs/NAME --device pixel --json\n
+      nas latency mobilenet_v3_large --device pixel
+      nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel
+      nas latency runs/NAME --device pixel --json
     """
     table = load_device(device)
     architectures = [resolve_network(network) for network in networks]

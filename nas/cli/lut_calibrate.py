@@ -52,9 +52,9 @@ def calibrate(
 
     [bold]Examples[/bold]
 
-      nas lut calibrate --device myphone --endpoints times.csv\n
-      nas lut calibrate --device myphone --endpoints times.csv --blocks blocks.csv --base none -o myphone.csv\n
-      nas lut calibrate --recipe pixel1 --data latency/ -o pixel1.csv\n
+      nas lut calibrate --device myphone --endpoints times.csv
+      nas lut calibrate --device myphone --endpoints times.csv --blocks blocks.csv --base none -o myphone.csv
+      nas lut calibrate --recipe pixel1 --data latency/ -o pixel1.csv
     """
     name = recipe or (device if precision is Precision.FLOAT32 else f"{device}_{precision.value}")
     path = out or user_table_path(name)

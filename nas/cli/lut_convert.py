@@ -60,8 +60,8 @@ def import_table(
 
     [bold]Examples[/bold]
 
-      nas lut import mobile_trim.yaml --device my_pixel1 --threads 1 --cores "one big core"\n
-      nas lut import pixel6_lut.json --device my_pixel6 --threads 1 --skip-unknown\n
+      nas lut import mobile_trim.yaml --device my_pixel1 --threads 1 --cores "one big core"
+      nas lut import pixel6_lut.json --device my_pixel6 --threads 1 --skip-unknown
     """
     from latency_lut.formats import read_block_table
     from latency_lut.formats.conversion import infer_table
@@ -127,9 +127,9 @@ def export_table(
 
     [bold]Examples[/bold]
 
-      nas lut export pixel1 pixel1.yaml\n
-      nas lut export pixel1 v3.yaml --form once-for-all --network mobilenet_v3_large\n
-      nas lut export host ops.csv --form csv\n
+      nas lut export pixel1 pixel1.yaml
+      nas lut export pixel1 v3.yaml --form once-for-all --network mobilenet_v3_large
+      nas lut export host ops.csv --form csv
     """
     _require_free(path, force)
     table = load_device(device)

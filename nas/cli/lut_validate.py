@@ -70,9 +70,9 @@ def validate(
 
     [bold]Examples[/bold]
 
-      nas lut validate pixel1 --against blocks.csv\n
-      nas lut validate pixel4 --against networks.csv --plot errors.png --json\n
-      nas lut validate host --networks all\n
+      nas lut validate pixel1 --against blocks.csv
+      nas lut validate pixel4 --against networks.csv --plot errors.png --json
+      nas lut validate host --networks all
     """
     if (against is None) == (not networks):
         raise UserError("say what to compare with: either --against FILE or --networks all")

@@ -121,9 +121,9 @@ def netadapt(
 
     [bold]Examples[/bold]
 
-      nas netadapt mnasnet_a1 --target 51ms --device pixel --data cifar10:PATH\n
-      nas netadapt runs/NAME --target 75% --data imagefolder:PATH --form original --seeds 3\n
-      nas netadapt mobilenet_v2 --target 200M --resource madds --data cifar10:PATH --engine ray\n
+      nas netadapt mnasnet_a1 --target 51ms --device pixel --data cifar10:PATH
+      nas netadapt runs/NAME --target 75% --data imagefolder:PATH --form original --seeds 3
+      nas netadapt mobilenet_v2 --target 200M --resource madds --data cifar10:PATH --engine ray
     """
     from nas.runs import run_path
 

@@ -39,7 +39,7 @@ def validate(against: AgainstOption, predictor: PredictorOption = None, json: Js
 
     [bold]Example[/bold]
 
-      nas predictor validate --against mobilenetv3_left_out.csv --json\n
+      nas predictor validate --against mobilenetv3_left_out.csv --json
     """
     from nas.predictor import agreement, load_accuracy_table
 
@@ -77,7 +77,7 @@ def fit(
 
     [bold]Example[/bold]
 
-      nas predictor fit mobilenetv3_space_imagenet_supernet.csv --out nas/predictor/data/mobilenetv3.json\n
+      nas predictor fit mobilenetv3_space_imagenet_supernet.csv --out nas/predictor/data/mobilenetv3.json
     """
     from nas.predictor import fit_predictor, load_accuracy_table, save_predictor
 

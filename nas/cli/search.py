@@ -66,9 +66,9 @@ def search(
 
     [bold]Examples[/bold]
 
-      nas search --budget 60ms --device pixel\n
-      nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80\n
-      nas search --budget 60ms --resume            go on after an interruption\n
+      nas search --budget 60ms --device pixel
+      nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
+      nas search --budget 60ms --resume            go on after an interruption
     """
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path

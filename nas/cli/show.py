@@ -18,9 +18,9 @@ def show(network: NetworkArgument, json: JsonOption = False) -> None:
 
     [bold]Examples[/bold]
 
-      nas show mobilenet_v3_large\n
-      nas show mobilenet_v2_0.75@160 --json\n
-      nas show runs/NAME\n
+      nas show mobilenet_v3_large
+      nas show mobilenet_v2_0.75@160 --json
+      nas show runs/NAME
     """
     architecture = resolve_network(network)
     rows = layer_rows(architecture)

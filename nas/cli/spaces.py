@@ -22,9 +22,9 @@ def spaces(space: SpaceArgument = None, json: JsonOption = False) -> None:
 
     [bold]Examples[/bold]
 
-      nas spaces\n
-      nas spaces mobilenext\n
-      nas search --space mnasnet --budget 70ms --device pixel\n
+      nas spaces
+      nas spaces mobilenext
+      nas search --space mnasnet --budget 70ms --device pixel
     """
     if space is not None:
         chosen = load_space(space)

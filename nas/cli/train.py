@@ -84,9 +84,9 @@ def train(
 
     [bold]Examples[/bold]
 
-      nas train mobilenet_v3_small --data digits --epochs 5\n
-      nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar\n
-      nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors\n
+      nas train mobilenet_v3_small --data digits --epochs 5
+      nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar
+      nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
     """
     from nas.runs import run_path
     from nas.training import distributed
@@ -106,8 +106,9 @@ def train(
         weights=weights,
         from_scratch=from_scratch,
     )
-    place = run_path(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
     with distributed.process_group():
+        default = run_path(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
+        place = Path(distributed.from_first(str(default)))
         execution = _execution(torch_device, bf16, channels_last, compile)
         result = _run(settings, execution, place, resume, checkpoint_seconds, export)
         if not distributed.is_first():
@@ -121,14 +122,15 @@ def train(
 def _run(
     settings: TrainSettings, execution: Execution, place: Path, resume: bool, checkpoint_seconds: float, export: bool
 ) -> dict[str, Any]:
-    from nas.cli._train_progress import TrainProgress
+    from nas.cli._train_progress import DecodingProgress, TrainProgress
     from nas.training import distributed
     from nas.training.job import TENSORBOARD, prepare, run_job
     from nas.training.tensorboard import TensorBoardLog
 
-    job = prepare(settings, execution, place, resume=resume)
     console = note_console()
     console.quiet = not distributed.is_first()
+    with DecodingProgress(console) as decoding:
+        job = prepare(settings, execution, place, resume=resume, decoding=decoding)
     _print_start(job, console)
     others = (TensorBoardLog(place / TENSORBOARD),) if distributed.is_first() else ()
     with TrainProgress(console, job.recipe.epochs, others) as progress:
