@@ -44,7 +44,7 @@ def opened_backend(
         with Host(threads, chosen) as host:
             yield host
     elif name == "adb":
-        from latency_lut.measure.adb import open_phone
+        from latency_lut.measure.phone import open_phone
 
         with open_phone(serial or None, adb, benchmark_model, threads, chosen) as phone:
             yield phone

@@ -26,7 +26,8 @@ from nas.cli._on_device import (
     progress_bar,
 )
 from searchspace.errors import UserError
-from searchspace.reference import reference, reference_names
+from searchspace.reference import reference_names
+from searchspace.resolve import resolve_network
 from searchspace.space import load_space
 
 TargetOption = Annotated[
@@ -113,7 +114,7 @@ def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: in
     """Return the ops, thinned out, and whole networks to time, and the largest resolution in pixels."""
     loaded = [load_space(name) for name in spaces]
     # The reference networks are always covered: a table that cannot price MobileNetV2 is of little use.
-    named = [reference(name) for name in networks or reference_names()]
+    named = [resolve_network(name) for name in networks or reference_names()]
     wanted = plan.network_ops(named).union(*(plan.space_ops(space) for space in loaded))
     whole = named if networks else []
     for number, space in enumerate(spaces):
