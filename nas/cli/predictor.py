@@ -53,7 +53,12 @@ def validate(against: AgainstOption, predictor: PredictorOption = None, json: Js
 
 
 def show(space: SpaceArgument = "mobilenetv3", predictor: PredictorOption = None, json: JsonOption = False) -> None:
-    """What a predictor rests on, and its error on networks left out of the fit."""
+    """What a predictor rests on, and its error on networks left out of the fit.
+
+    [bold]Example[/bold]
+
+      nas predictor show mnasnet
+    """
     used = _predictor(predictor, space)
     if json:
         print_json(_document(used))
@@ -97,7 +102,12 @@ def score(
     predictor: PredictorOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Predicted top-1 of networks, or of the members of the space nearest to them."""
+    """Predicted top-1 of networks, or of the members of the space nearest to them.
+
+    [bold]Example[/bold]
+
+      nas predictor score mobilenet_v3_large runs/NAME
+    """
     from nas.predictor import score_network
 
     used = _predictor(predictor, space)

@@ -38,7 +38,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 def test_every_command_teaches_itself(entry: CommandEntry) -> None:
     text = invoke(*filter(None, (entry.group, entry.name)), "--help").output
     assert "--json" in text
-    assert "Examples" in text
+    assert "Example" in text
     first_line = inspect.getdoc(entry.load()).splitlines()[0]
     assert first_line == entry.summary, "the list of commands and the command's own page say the same"
 
