@@ -77,7 +77,7 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     table = load_device(settings.device)
     space = scoring.scorable(load_space(settings.space))
     objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
-    strategy = make_strategy(settings.strategy, objective, settings.seed)
+    strategy = make_strategy(settings.strategy, objective, settings.seed, settings.evaluations)
     return PreparedSearch(settings, scoring, space, table, objective, strategy)
 
 

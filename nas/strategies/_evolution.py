@@ -8,7 +8,7 @@ meets the target. One population so holds networks for every latency, and the fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,8 +32,8 @@ class RegularisedEvolution(Strategy):
         seed: int,
         *,
         population: int = 1000,
-        sample: int = 50,
-        mutation: float = 0.05,
+        sample: int = 100,
+        mutation: float = 0.03,
         crossover: float = 0.5,
     ) -> None:
         super().__init__(objective, seed)
@@ -43,6 +43,12 @@ class RegularisedEvolution(Strategy):
         self.crossover = crossover
         choices = len(self.space.choices)
         self._living = Results(np.empty((0, choices), np.uint8), np.empty(0), np.empty(0), np.empty(0))
+
+    @classmethod
+    def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
+        """Return one whose population lives through about fifty generations in a search of that many evaluations."""
+        population = min(max(evaluations // 50, 50), 1000)
+        return cls(objective, seed, population=population, sample=max(population // 10, 10))
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from nas.objective import Objective
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
@@ -11,14 +9,16 @@ from nas.strategies._random import RandomSearch
 from nas.strategies._reinforce import Reinforce
 from searchspace.errors import UserError
 
-_MAKERS: dict[str, Callable[[Objective, int], Strategy]] = {
+_STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce)
 }
-STRATEGY_NAMES = tuple(_MAKERS)
+STRATEGY_NAMES = tuple(_STRATEGIES)
 
 
-def make_strategy(name: str, objective: Objective, seed: int) -> Strategy:
-    """Return a shipped strategy with its default settings; raises UserError for an unknown name."""
-    if name not in _MAKERS:
+def make_strategy(name: str, objective: Objective, seed: int, evaluations: int) -> Strategy:
+    """Return a shipped strategy, sized for a search of that many evaluations; raises UserError for an unknown name."""
+    if name not in _STRATEGIES:
         raise UserError(f"unknown strategy {name!r}, expected one of {', '.join(STRATEGY_NAMES)}")
-    return _MAKERS[name](objective, seed)
+    if name == RegularisedEvolution.name:
+        return RegularisedEvolution.sized(objective, seed, evaluations)
+    return _STRATEGIES[name](objective, seed)

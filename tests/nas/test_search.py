@@ -44,7 +44,7 @@ class CountingEvaluator:
 def new_strategy(objective: Objective, name: str = "evolution") -> Strategy:
     if name == "evolution":
         return RegularisedEvolution(objective, 3, population=80, sample=10)
-    return make_strategy(name, objective, 3)
+    return make_strategy(name, objective, 3, EVALUATIONS)
 
 
 def search(objective, path: Path, evaluator=None, name="evolution", resume=False, progress=None) -> SearchResult:

@@ -89,9 +89,9 @@ def test_reinforce_follows_the_gradient_of_the_expected_reward(objective):
 
 @pytest.mark.parametrize("name", STRATEGY_NAMES)
 def test_strategies_are_made_by_name(objective, name):
-    assert make_strategy(name, objective, 1).name == name
+    assert make_strategy(name, objective, 1, 1000).name == name
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):
     with pytest.raises(UserError, match="evolution, random, reinforce"):
-        make_strategy("annealing", objective, 0)
+        make_strategy("annealing", objective, 0, 1000)
