@@ -20,9 +20,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from latency_lut import predict
+from latency_lut import LatencyTable, predict
 from latency_lut.compiled import CompiledCost, compile_space
 from latency_lut.devices import load_device
+from searchspace.choices import Genotypes
 from searchspace.space import load_space, space_names
 
 _REPEATS = 5
@@ -40,7 +41,7 @@ def best_seconds(run: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def differing(compiled: CompiledCost, genotypes: np.ndarray) -> int:
+def differing(compiled: CompiledCost, genotypes: Genotypes) -> int:
     """Count the networks whose compiled latency or interval is not that of `predict` to the bit."""
     latency_ms = compiled.latency_ms(genotypes)
     low_ms, high_ms = compiled.interval_ms(genotypes)
@@ -51,30 +52,34 @@ def differing(compiled: CompiledCost, genotypes: np.ndarray) -> int:
     return count
 
 
+def row_of(name: str, table: LatencyTable, networks: int) -> str:
+    """Measure one space; return its line of the printed table."""
+    space = load_space(name)
+    start = time.process_time()
+    compiled = compile_space(space, table, allow_extrapolation=True)
+    compile_s = time.process_time() - start
+    genotypes = space.sample(np.random.default_rng(0), networks)
+    singles = genotypes[:_SINGLES, None]
+    latency_s = best_seconds(lambda: compiled.latency_ms(genotypes))
+    interval_s = best_seconds(lambda: compiled.interval_ms(genotypes))
+    single_s = best_seconds(lambda: [compiled.latency_ms(genotype) for genotype in singles]) / len(singles)
+    return (
+        f"{name:<14}{len(space.choices):>8}{compile_s:>11.2f}{networks / latency_s / 1e6:>13.1f}"
+        f"{networks / interval_s / 1e6:>14.1f}{single_s * 1e6:>8.1f}{differing(compiled, genotypes[:_COMPARED]):>10}"
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--device", default="pixel")
     parser.add_argument("--networks", type=int, default=1_000_000)
     arguments = parser.parse_args()
     table = load_device(arguments.device)
     print(f"{table.name}: {arguments.networks:,} networks a batch, one core, best of {_REPEATS}")
-    print(
-        f"{'space':<14}{'choices':>8}{'compile s':>11}{'latency M/s':>13}{'interval M/s':>14}{'one us':>8}{'bits off':>10}"
-    )
+    columns = "choices", "compile s", "latency M/s", "interval M/s", "one us", "bits off"
+    print("{:<14}{:>8}{:>11}{:>13}{:>14}{:>8}{:>10}".format("space", *columns))
     for name in space_names():
-        space = load_space(name)
-        start = time.process_time()
-        compiled = compile_space(space, table, allow_extrapolation=True)
-        compile_s = time.process_time() - start
-        genotypes = space.sample(np.random.default_rng(0), arguments.networks)
-        latency_s = best_seconds(lambda: compiled.latency_ms(genotypes))
-        interval_s = best_seconds(lambda: compiled.interval_ms(genotypes))
-        single_s = best_seconds(lambda: [compiled.latency_ms(genotype) for genotype in genotypes[:_SINGLES, None]])
-        print(
-            f"{name:<14}{len(space.choices):>8}{compile_s:>11.2f}{arguments.networks / latency_s / 1e6:>13.1f}"
-            f"{arguments.networks / interval_s / 1e6:>14.1f}{single_s / _SINGLES * 1e6:>8.1f}"
-            f"{differing(compiled, genotypes[:_COMPARED]):>10}"
-        )
+        print(row_of(name, table, arguments.networks))
 
 
 if __name__ == "__main__":
