@@ -94,6 +94,7 @@ def train_one(one: Contender, seed: int, options: argparse.Namespace, out: Path)
             data=options.data,
             recipe=options.recipe,
             epochs=options.epochs,
+            batch_size=options.batch_size,
             image_size=options.image_size,
             subset=options.subset,
             seed=seed,
@@ -152,6 +153,7 @@ def main() -> None:
     parser.add_argument("--device", default="pixel")
     parser.add_argument("--recipe", default="short")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int)
     parser.add_argument("--subset", type=int)
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--seeds", type=int, default=3)

@@ -6,9 +6,34 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nas.training.history import EpochRecord, Observer
+
+
+class DecodingProgress:
+    """Shows how many images of a data set are decoded; nothing where they come from the cache."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("decoding images"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> DecodingProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar, which appears with the first image."""
+        if self._task is None or done == 1:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=total)
+        self._bar.update(self._task, completed=done, total=total)
 
 
 class TrainProgress:

@@ -63,6 +63,15 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
+def from_first(text: str) -> str:
+    """Return the first process's text in every process."""
+    if not dist.is_initialized():
+        return text
+    texts = [text]
+    dist.broadcast_object_list(texts)
+    return texts[0]
+
+
 def wait_for_all() -> None:
     """Wait until every process is here."""
     if dist.is_initialized():

@@ -4,6 +4,7 @@ model."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,15 +81,24 @@ class TrainJob:
     resume: bool
 
 
-def prepare(settings: TrainSettings, execution: Execution, out: Path, *, resume: bool = False) -> TrainJob:
+def prepare(
+    settings: TrainSettings,
+    execution: Execution,
+    out: Path,
+    *,
+    resume: bool = False,
+    decoding: Callable[[int, int], None] | None = None,
+) -> TrainJob:
     """Check the settings, load the data, build the network and open the run's folder.
+
+    `decoding(done, total)` is told how many images are decoded.
 
     Raises UserError, before anything is written, for whatever is wrong with the settings, the data or the
     folder.
     """
     chosen = settings.chosen_recipe()
     weights = find_weights(settings.network, settings.weights, settings.from_scratch)
-    data = _load(settings)
+    data = _load(settings, decoding)
     start = start_network(
         settings.network,
         image_size=data.image_size,
@@ -158,9 +168,9 @@ class _Log:
         self.observer.epoch_done(record)
 
 
-def _load(settings: TrainSettings) -> Data:
+def _load(settings: TrainSettings, decoding: Callable[[int, int], None] | None) -> Data:
     def load() -> Data:
-        return load_data(settings.data, settings.image_size, settings.seed, settings.subset)
+        return load_data(settings.data, settings.image_size, settings.seed, settings.subset, progress=decoding)
 
     # The first process decodes into the cache, the others then find it there.
     if distributed.is_first():

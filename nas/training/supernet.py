@@ -273,6 +273,12 @@ def score_network(
     """Return the accuracy of one network with the shared weights and batch-norm statistics of its own."""
     architecture = supernet.space.decode(genotype)
     network = supernet.extract(architecture)
+    # Two to three times as fast on a CPU.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = supernet.input_size(architecture)
-    recalibrate(network, (resized(images, size) for images in calibration))
-    return evaluate(network, (Batch(resized(batch.images, size), batch.labels) for batch in batches))
+
+    def ready(images: Tensor) -> Tensor:
+        return resized(images, size).contiguous(memory_format=torch.channels_last)
+
+    recalibrate(network, map(ready, calibration))
+    return evaluate(network, (Batch(ready(batch.images), batch.labels) for batch in batches))

@@ -1,0 +1,88 @@
+"""A training step eager, channels-last, compiled and in bfloat16, side by side.
+
+    python -m benchmarks.train_step [--network mobilenet_v3_large] [--image-size 64] [--batch 32] [--json]
+
+Each variant takes forward, backward and an SGD step on the same images with the project's own `training_step`. Rounds
+go through all variants in turn, so that other load on the machine falls on all of them; the figure is the median. On a
+CPU processor time is counted, which other processes disturb less; on a GPU wall time between synchronisations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from nas.data import Batch
+from nas.training.execution import Execution
+from nas.training.optimizers import build_optimizer
+from nas.training.recipes import recipe
+from nas.training.step import training_step
+from searchspace.low_resolution import for_images
+from searchspace.modules import build_network
+from searchspace.resolve import resolve_network
+
+VARIANTS: dict[str, dict[str, bool]] = {
+    "eager": {"channels_last": False},
+    "channels-last": {"channels_last": True},
+    "channels-last, compiled": {"channels_last": True, "compile": True},
+    "channels-last, bfloat16": {"channels_last": True, "bf16": True},
+    "channels-last, bfloat16, compiled": {"channels_last": True, "bf16": True, "compile": True},
+}
+
+
+def prepared_step(network: str, image_size: int, batch_size: int, execution: Execution) -> Callable[[], None]:
+    architecture = for_images(resolve_network(network), image_size).with_classes(10)
+    module = execution.prepare(build_network(architecture, seed=0)).train()
+    forward = execution.compiled(module)
+    optimizer = build_optimizer(module, recipe("short"))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch_size, 3, image_size, image_size, generator=generator)
+    batch = Batch(images, torch.randint(0, 10, (batch_size,), generator=generator))
+
+    def step() -> None:
+        training_step(forward, optimizer, batch, execution)
+        if execution.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="mobilenet_v3_large")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--torch-device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    clock = time.perf_counter if options.torch_device.startswith("cuda") else time.process_time
+    steps = {}
+    for name, changes in VARIANTS.items():
+        execution = Execution(device=options.torch_device, **changes)
+        steps[name] = prepared_step(options.network, options.image_size, options.batch, execution)
+        for _ in range(2):  # compiles, allocates
+            steps[name]()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(options.rounds):
+        for name, step in steps.items():
+            started = clock()
+            step()
+            seconds[name].append(clock() - started)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    rates = {name: options.batch / median for name, median in medians.items()}
+    if options.json:
+        print(json.dumps({"settings": vars(options), "images_per_second": rates}, indent=2))
+        return
+    print(f"{options.network} at {options.image_size} px, batch {options.batch}, {torch.get_num_threads()} threads")
+    for name, rate in rates.items():
+        print(f"{name:<36} {rate:8.1f} images/s   {rate / rates['eager']:.2f}x")
+
+
+if __name__ == "__main__":
+    main()
