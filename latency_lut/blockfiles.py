@@ -1,24 +1,21 @@
 """Published times of blocks, in the file formats of their sources, as sums of ops.
 
-TuNAS (decoded linear cost model), Single-Path NAS, nn-Meter's inverted residual blocks and ProxylessNAS's YAML. A
-block's ops are those of `searchspace`, with two differences of the sources: the expanding convolution runs even at
-expansion 1, and nn-Meter's blocks carry a projection on the shortcut where shapes differ.
+TuNAS (decoded linear cost model), Single-Path NAS, nn-Meter's inverted residual blocks, and the YAML of ProxylessNAS
+and Once-for-All. A block's ops are those of `searchspace`, but for TuNAS and Single-Path NAS the expanding convolution
+runs even at expansion 1.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
-
+from latency_lut.formats import read_block_table
+from latency_lut.formats.nn_meter import mbconv_ops
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Activation, InvertedResidual, PlacedBlock, block_ops
-from searchspace.errors import UserError
-from searchspace.files import read_text
 from searchspace.ops import Op, OpKind
 from searchspace.widths import make_divisible
 
@@ -91,58 +88,22 @@ def _single_path_place(number: int) -> tuple[int, int, int, int]:
 def _nn_meter_row(row: Row, target: Target) -> Sample:
     _require_target(target, row["device"])
     size, cin, out, stride = int(row["hw_in"]), int(row["cin"]), int(row["cout"]), int(row["stride"])
-    kernel, hidden, se = int(row["kernel"]), int(row["cin"]) * int(row["expand"]), row["se"] == "1"
-    ops = _block(size, cin, hidden, out, kernel, stride, _ACTIVATIONS[row["act"]], se)
-    if stride != 1 or cin != out:
-        out_size = -(-size // stride)
-        pool = [Op(OpKind.POOL, size, cin, cin)] if stride != 1 else []
-        ops += [*pool, Op(OpKind.CONV, out_size, cin, out), Op(OpKind.ADD, out_size, out, out)]
-    label = f"{size}px {cin}>{hidden}>{out} k{kernel} s{stride} {row['act']}{' se' if se else ''}"
-    return Sample(label, "nn_meter", tuple(ops), latency(row["latency_ms"]), False)
+    kernel, expansion, se = int(row["kernel"]), int(row["expand"]), row["se"] == "1"
+    ops = mbconv_ops(size, cin, out, expansion, stride, _ACTIVATIONS[row["act"]], kernel, se)
+    label = f"{size}px {cin}>{expansion * cin}>{out} k{kernel} s{stride} {row['act']}{' se' if se else ''}"
+    return Sample(label, "nn_meter", ops, latency(row["latency_ms"]), False)
 
 
-_PROXYLESS_BLOCK = re.compile(
-    r"expanded_conv-input:(\d+)x\1x(\d+)-output:\d+x\d+x(\d+)-expand:(\d+)-kernel:(\d+)-stride:(\d)-idskip:[01]"
-)
-_PROXYLESS_STEM = re.compile(r"Conv(?:_1)?-input:(\d+)x\1x(\d+)-output:(\d+)x\3x(\d+)")
-_PROXYLESS_LOGITS = re.compile(r"Logits-input:(\d+)x\1x(\d+)-output:(\d+)")
-
-
-def _proxyless_ops(key: str) -> list[Op]:
-    if match := _PROXYLESS_BLOCK.fullmatch(key):
-        size, cin, out, expand, kernel, stride = map(int, match.groups())
-        if expand == 1 and stride == 1:
-            return _separable(size, cin, out, kernel)
-        return _block(size, cin, expand * cin, out, kernel, stride, Activation.RELU6, False)
-    if match := _PROXYLESS_STEM.fullmatch(key):
-        size, cin, out_size, out = map(int, match.groups())
-        stride = -(-size // out_size)
-        return [Op(OpKind.CONV, size, cin, out, 1 if stride == 1 else 3, stride)]
-    if match := _PROXYLESS_LOGITS.fullmatch(key):
-        size, cin, classes = map(int, match.groups())
-        return [Op(OpKind.POOL, size, cin, cin), Op(OpKind.LINEAR, 1, cin, classes)]
-    raise ValueError(f"{key!r} is not a block key of ProxylessNAS")
-
-
-def read_proxyless_yaml(path: Path, target: Target) -> Reading:
-    """Read a YAML table in ProxylessNAS's form: keys that spell the block, each with a mean in milliseconds."""
-    try:
-        content = yaml.safe_load(read_text(path, "block file"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected block keys with mean, var and count, not {type(content).__name__}")
+def read_block_yaml(path: Path, target: Target) -> Reading:
+    """Read a table of ProxylessNAS's form (`latency_lut.formats`), which is Pixel 1's unless the caller claims it."""
     reading = Reading()
-    for key, value in content.items():
-        label = str(key).rstrip(":")
+    for block in read_block_table(path).blocks:
         try:
             _require_pixel1(target)
-            sample = Sample(label, "proxylessnas", tuple(_proxyless_ops(label)), latency(value["mean"]), False)
-            reading.samples.append(sample)
         except Skipped as reason:
             reading.skipped[str(reason)] += 1
-        except (ValueError, KeyError, TypeError, UserError) as error:
-            raise UserError(f"{path}: {label[:120]!r}: {error}") from None
+        else:
+            reading.samples.append(Sample(block.key, "proxylessnas", block.ops, block.time.latency_ms, False))
     return reading
 
 

@@ -12,7 +12,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_proxyless_yaml
+from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_block_yaml
 from latency_lut.errors import MissingPackage
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
@@ -45,7 +45,7 @@ def read_samples(path: str | Path, target: Target) -> Reading:
     """
     path = Path(path)
     if path.suffix in (".yaml", ".yml"):
-        return read_proxyless_yaml(path, target)
+        return read_block_yaml(path, target)
     rows = csv.DictReader(io.StringIO(read_text(path, "block or network file")))
     read = _row_reader(set(rows.fieldnames or ()), path)
     reading = Reading()
