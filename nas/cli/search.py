@@ -19,6 +19,17 @@ from nas.cli._common import (
     print_json,
 )
 
+from nas.cli._supernet_options import (
+    DataOption,
+    EpochsOption,
+    FromScratchOption,
+    ImageSizeOption,
+    ModeOption,
+    SubsetOption,
+    WarmUpOption,
+    WinnerEpochsOption,
+)
+
 if TYPE_CHECKING:
     from nas.report.search_page import SearchSummary
     from nas.runs.scoring import Watch
@@ -29,8 +40,11 @@ BudgetOption = Annotated[
     str,
     typer.Option("--budget", metavar="TIME", help="Latency to keep, with its unit: 60ms, 0.06s.", show_default=False),
 ]
-StrategyOption = Annotated[str, typer.Option("--strategy", help="evolution, reinforce or random.")]
-EvaluationsOption = Annotated[int, typer.Option("--evaluations", metavar="N", help="How many networks to evaluate.")]
+StrategyOption = Annotated[str, typer.Option("--strategy", help="evolution, reinforce, random or tpe.")]
+EvaluationsOption = Annotated[
+    int | None,
+    typer.Option("--evaluations", metavar="N", help="Networks to evaluate; default: 50,000, with --data 300."),
+]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/NAME.")]
 NameOption = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the run; default: from device, budget and space.")
@@ -50,7 +64,15 @@ def search(
     space: SpaceOption = "mobilenetv3",
     strategy: StrategyOption = "evolution",
     seed: SeedOption = 0,
-    evaluations: EvaluationsOption = 50_000,
+    evaluations: EvaluationsOption = None,
+    data: DataOption = None,
+    image_size: ImageSizeOption = None,
+    subset: SubsetOption = None,
+    supernet_training: ModeOption = "sandwich",
+    warm_up: WarmUpOption = 0.0,
+    epochs: EpochsOption = 30,
+    winner_epochs: WinnerEpochsOption = 30,
+    from_scratch: FromScratchOption = False,
     out: OutOption = None,
     name: NameOption = None,
     resume: ResumeOption = False,
@@ -61,18 +83,20 @@ def search(
     """Find the most accurate network within a latency budget.
 
     The upper end of the latency interval keeps the budget. Without --data, accuracy is predicted from ImageNet
-    accuracies of thousands of networks. The run's folder gets the architecture, the Pareto front, the latency by
+    accuracies of thousands of networks; with --data a supernet is trained on your images, scores the networks, and
+    the winner is trained, tested and exported with its weights. The run's folder gets the architecture, the Pareto front, the latency by
     layer, a TFLite model and report.html; result.json is the same for the same seed.
 
     [bold]Examples[/bold]
 
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
+      nas search --budget 30ms --data digits --space mobile
       nas search --budget 60ms --resume            go on after an interruption
     """
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
-    from nas.runs.scoring import PredictedScoring
+    from nas.runs.scoring import PredictedScoring, Scoring
     from nas.runs.search import SearchSettings, prepare_search, require_exporter, run_to_folder
 
     settings = SearchSettings(
@@ -81,20 +105,37 @@ def search(
         space=space,
         strategy=strategy,
         seed=seed,
-        evaluations=evaluations,
+        evaluations=evaluations or (50_000 if data is None else 300),
         extrapolate=extrapolate,
     )
-    prepared = prepare_search(settings, PredictedScoring(seed))
+    scoring: Scoring = PredictedScoring(seed)
+    chosen = settings.as_dict()
+    if data is not None:
+        from nas.supernet_search import SupernetSettings, open_scoring
+
+        images = SupernetSettings(
+            data=data,
+            image_size=image_size,
+            subset=subset,
+            mode=supernet_training,
+            warm_up=warm_up,
+            epochs=epochs,
+            winner_epochs=winner_epochs,
+            from_scratch=from_scratch,
+            seed=seed,
+        )
+        scoring, chosen = open_scoring(images), chosen | images.as_dict()
+    prepared = prepare_search(settings, scoring)
     if export:
         require_exporter()
     place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
-    folder = RunFolder.reopen(place, settings.as_dict()) if resume else RunFolder.create(place, settings.as_dict())
+    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen)
     if folder.is_complete:
         note_console().print(f"{place} is already finished; nothing to do.")
         if json:
             print_json(folder.result())
         return
-    with _progress(evaluations) as watch:
+    with _progress(settings.evaluations) as watch:
         summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
     if json:
         print_json(result)
@@ -142,7 +183,7 @@ def _progress(total: int) -> Iterator[Watch]:
 def _print_result(summary: SearchSummary, place: Path) -> None:
     from rich.table import Table
 
-    from nas.report.search_page import as_percent
+    from nas.report.search_page import as_percent, finding_facts
 
     winner = summary.winner
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
@@ -169,6 +210,10 @@ def _print_result(summary: SearchSummary, place: Path) -> None:
     console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
     if summary.export is not None:
         host_ms = summary.export.host_latency_ms
-        console.print(f"On this machine {summary.export.file} took {host_ms:.1f} ms; its weights are untrained.")
+        console.print(
+            f"On this machine {summary.export.file} took {host_ms:.1f} ms; its weights are {summary.export.weights}."
+        )
+    for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
+        console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
     console.print(f"  nas latency {place} mobilenet_v3_large --device {summary.device}", markup=False)

@@ -7,7 +7,16 @@ be passed to `nas.search.run_search` in its place; `nas.strategies.testing` hold
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
 from nas.strategies._make import STRATEGY_NAMES, make_strategy
+from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._random import RandomSearch
 from nas.strategies._reinforce import Reinforce
 
-__all__ = ["STRATEGY_NAMES", "RandomSearch", "RegularisedEvolution", "Reinforce", "Strategy", "make_strategy"]
+__all__ = [
+    "STRATEGY_NAMES",
+    "OptunaStrategy",
+    "RandomSearch",
+    "RegularisedEvolution",
+    "Reinforce",
+    "Strategy",
+    "make_strategy",
+]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from nas.objective import Objective
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
+from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._random import RandomSearch
 from nas.strategies._reinforce import Reinforce
 from searchspace.errors import UserError
 
 _STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce)
+    strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce, OptunaStrategy)
 }
 STRATEGY_NAMES = tuple(_STRATEGIES)
+_MOST_TRIALS = 5000  # of Optuna's samplers: about an hour
 
 
 def make_strategy(name: str, objective: Objective, seed: int, evaluations: int) -> Strategy:
@@ -21,4 +23,9 @@ def make_strategy(name: str, objective: Objective, seed: int, evaluations: int) 
         raise UserError(f"unknown strategy {name!r}, expected one of {', '.join(STRATEGY_NAMES)}")
     if name == RegularisedEvolution.name:
         return RegularisedEvolution.sized(objective, seed, evaluations)
+    if name == OptunaStrategy.name and evaluations > _MOST_TRIALS:
+        raise UserError(
+            f"the strategy {name} is made for at most {_MOST_TRIALS:,} evaluations, its time grows with their square: "
+            f"give --evaluations {_MOST_TRIALS} or fewer, or another strategy"
+        )
     return _STRATEGIES[name](objective, seed)

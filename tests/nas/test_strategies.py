@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from nas.objective import Objective, Results
-from nas.strategies import STRATEGY_NAMES, RandomSearch, RegularisedEvolution, Reinforce, Strategy, make_strategy
+from nas.strategies import (
+    STRATEGY_NAMES,
+    OptunaStrategy,
+    RandomSearch,
+    RegularisedEvolution,
+    Reinforce,
+    Strategy,
+    make_strategy,
+)
 from nas.strategies.testing import StrategyConformance, advance, artificial_top1, conformance_objective
 from searchspace.errors import UserError
 
@@ -24,6 +32,21 @@ class TestEvolution(StrategyConformance):
 class TestReinforce(StrategyConformance):
     def make(self, objective: Objective, seed: int) -> Strategy:
         return Reinforce(objective, seed)
+
+
+class TestOptuna(StrategyConformance):
+    batches = 4
+    size = 8
+
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        pytest.importorskip("optuna")
+        return OptunaStrategy(objective, seed)
+
+
+class TestAnotherOptunaSampler(TestOptuna):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        optuna = pytest.importorskip("optuna")
+        return OptunaStrategy(objective, seed, lambda seed: optuna.samplers.RandomSampler(seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +110,26 @@ def test_reinforce_follows_the_gradient_of_the_expected_reward(objective):
     assert gradient[0, :2] == pytest.approx(expected, abs=0.05)
 
 
+def test_a_parzen_estimator_learns_what_is_good_and_affordable(objective):
+    pytest.importorskip("optuna")
+    strategy = OptunaStrategy(objective, 0)
+    genotypes = objective.space.sample(np.random.default_rng(0), 100)
+    strategy.tell(objective.results(genotypes, artificial_top1(genotypes)))
+    proposed = strategy.ask(30)
+    assert np.mean(artificial_top1(proposed)) > np.mean(artificial_top1(genotypes))
+    assert np.mean(objective.high_ms(proposed)) < 1.1 * objective.budget_ms
+
+
+def test_a_search_too_long_for_optuna_is_refused(objective):
+    with pytest.raises(UserError, match="--evaluations 5000"):
+        make_strategy("tpe", objective, 0, 50_000)
+
+
 @pytest.mark.parametrize("name", STRATEGY_NAMES)
 def test_strategies_are_made_by_name(objective, name):
     assert make_strategy(name, objective, 1, 1000).name == name
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):
-    with pytest.raises(UserError, match="evolution, random, reinforce"):
+    with pytest.raises(UserError, match="evolution, random, reinforce, tpe"):
         make_strategy("annealing", objective, 0, 1000)
