@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 
 from latency_lut.table import LatencyTable
@@ -17,6 +18,7 @@ HOST = "host"
 ALIASES = {"pixel": "pixel1", "s10": "galaxy_s10"}
 _SHIPPED = Path(__file__).parent / "data"
 _SUFFIX = ".csv"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 
 
 def user_folder() -> Path:
@@ -26,13 +28,22 @@ def user_folder() -> Path:
 
 
 def user_table_path(device: str) -> Path:
-    """Return where the measured table of a device belongs."""
+    """Return where the measured table of a device belongs; raises UserError for what cannot be a device's name."""
+    if not _NAME.fullmatch(device):
+        raise UserError(
+            f"{device!r} cannot name a device: use letters, digits, `_`, `-` and `.`, a letter or digit first"
+        )
     return user_folder() / f"{device}{_SUFFIX}"
 
 
 def device_names() -> tuple[str, ...]:
     """Return the names of all devices with a table, shipped or the user's own, without aliases."""
     return tuple(sorted(_table_paths()))
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Return the names of the tables that come with the package."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob(f"*{_SUFFIX}")))
 
 
 def load_device(name: str | Path) -> LatencyTable:

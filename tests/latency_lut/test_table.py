@@ -241,6 +241,11 @@ class TestDevices:
         with pytest.raises(UserError, match="unknown device"):
             load_device("x" * 5000)
 
+    @pytest.mark.parametrize("name", ["", "../phone", "a/b", "-x", "a:b", "x" * 200])
+    def test_a_name_that_leads_elsewhere_is_refused(self, name):
+        with pytest.raises(UserError, match="cannot name a device"):
+            user_table_path(name)
+
     def test_every_alias_leads_to_a_device(self):
         for name, device in ALIASES.items():
             if device in device_names():
