@@ -32,7 +32,7 @@ class RegularisedEvolution(Strategy):
         seed: int,
         *,
         population: int = 1000,
-        sample: int = 100,
+        sample: int = 50,
         mutation: float = 0.03,
         crossover: float = 0.5,
     ) -> None:
@@ -48,7 +48,7 @@ class RegularisedEvolution(Strategy):
     def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
         """Return one whose population lives through about fifty generations in a search of that many evaluations."""
         population = min(max(evaluations // 50, 50), 1000)
-        return cls(objective, seed, population=population, sample=max(population // 10, 10))
+        return cls(objective, seed, population=population, sample=max(population // 20, 10))
 
     @property
     def settings(self) -> Mapping[str, Any]:
