@@ -6,6 +6,7 @@ published scale (`Scale`), and the further scales the same entries were fitted t
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -92,6 +93,10 @@ class Provenance:
         for name, least in (("threads", 1), ("resolution", 1), ("runs", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        try:
+            datetime.date.fromisoformat(self.date)
+        except ValueError:
+            raise UserError(f"date must be a day as YYYY-MM-DD, not {self.date!r}") from None
         if self.points_used is not None and self.points_used < 0:
             raise UserError(f"points_used must be at least 0, not {self.points_used}")
         _check_percentage("interpolation_error_pct", self.interpolation_error_pct)

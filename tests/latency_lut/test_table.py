@@ -68,6 +68,7 @@ def line_of(text: str, part: str) -> int:
         ("# threads: 1", "# threads: 1\n# threads: 2", "threads: given twice"),
         ("# threads: 1", "# treads: 1", "treads: unknown field"),
         ("# soc: none\n", "", "missing 1 required keyword-only argument: 'soc'"),
+        ("# date: '2026-01-02'", "# date: '2026-13-02'", "date must be a day"),
         ("# method: measured", "# method: guessed", "expected one of measured, calibrated, imported"),
         ("# method: measured", "# method: &a measured", "anchors and aliases"),
         ("# method: measured", "# method: !!python/name:os.system x", "tag"),
