@@ -62,12 +62,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clock = time.perf_counter if options.torch_device.startswith("cuda") else time.process_time
-    steps = {}
+    steps, first_seconds = {}, {}
     for name, changes in VARIANTS.items():
         execution = Execution(device=options.torch_device, **changes)
         steps[name] = prepared_step(options.network, options.image_size, options.batch, execution)
+        started = clock()
         for _ in range(2):  # compiles, allocates
             steps[name]()
+        first_seconds[name] = clock() - started
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(options.rounds):
         for name, step in steps.items():
@@ -77,11 +79,16 @@ def main() -> None:
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     rates = {name: options.batch / median for name, median in medians.items()}
     if options.json:
-        print(json.dumps({"settings": vars(options), "images_per_second": rates}, indent=2))
+        print(
+            json.dumps(
+                {"settings": vars(options), "images_per_second": rates, "first_two_steps_s": first_seconds}, indent=2
+            )
+        )
         return
     print(f"{options.network} at {options.image_size} px, batch {options.batch}, {torch.get_num_threads()} threads")
     for name, rate in rates.items():
-        print(f"{name:<36} {rate:8.1f} images/s   {rate / rates['eager']:.2f}x")
+        first = f"first two steps {first_seconds[name]:.1f} s"
+        print(f"{name:<36} {rate:8.1f} images/s   {rate / rates['eager']:.2f}x   {first}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Archive:
             raise UserError(f"no such folder or zip file: {self.path}")
         self._is_folder = self.path.is_dir()
         self._zip: tuple[int, zipfile.ZipFile] | None = None
-        self._sizes: dict[str, int] = {}
+        # Size in bytes and time of change of every file; a zip file changes as a whole, so its files have time 0.
+        self._stamps: dict[str, tuple[int, int]] = {}
         self.empty_folders: tuple[str, ...] = ()
         if self._is_folder:
             self._list_folder()
@@ -33,7 +34,7 @@ class Archive:
     @property
     def paths(self) -> list[str]:
         """Relative paths of all files, sorted."""
-        return sorted(self._sizes)
+        return sorted(self._stamps)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one file."""
@@ -47,7 +48,7 @@ class Archive:
         stat = self.path.stat()
         digest.update(f"{stat.st_mtime_ns} {stat.st_size}".encode())
         for path in self.paths:
-            digest.update(f"\n{path} {self._sizes[path]}".encode())
+            digest.update(f"\n{path} {self._stamps[path]}".encode())
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, object]:
@@ -58,7 +59,8 @@ class Archive:
         for folder, folders, files in os.walk(self.path):
             relative = PurePosixPath(Path(folder).relative_to(self.path).as_posix())
             for name in files:
-                self._sizes[str(relative / name)] = os.stat(os.path.join(folder, name)).st_size
+                stat = os.stat(os.path.join(folder, name))
+                self._stamps[str(relative / name)] = (stat.st_size, stat.st_mtime_ns)
             if not files and not folders:
                 empty.append(str(relative))
         self.empty_folders = tuple(sorted(empty))
@@ -67,8 +69,8 @@ class Archive:
         if not zipfile.is_zipfile(self.path):
             raise UserError(f"{self.path} is neither a folder nor a zip file")
         entries = self._open_zip().infolist()
-        self._sizes = {entry.filename: entry.file_size for entry in entries if not entry.is_dir()}
-        parents = {str(parent) for path in self._sizes for parent in PurePosixPath(path).parents}
+        self._stamps = {entry.filename: (entry.file_size, 0) for entry in entries if not entry.is_dir()}
+        parents = {str(parent) for path in self._stamps for parent in PurePosixPath(path).parents}
         folders = {entry.filename.rstrip("/") for entry in entries if entry.is_dir()}
         self.empty_folders = tuple(sorted(folders - parents))
 

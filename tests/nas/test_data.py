@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import zipfile
@@ -213,7 +214,8 @@ def test_decoded_images_are_kept_and_read_back(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("nas.data._cache.open_rgb", None)  # decoding again would fail
     second = load_data(f"imagefolder:{tmp_path / 'set'}", image_size=14)
     assert pixels(first.train) == pixels(second.train)
-    write_image(tmp_path / "set" / "ant" / "new.png", 9)
+    changed = tmp_path / "set" / "ant" / "00.png"
+    os.utime(changed, ns=(1, changed.stat().st_mtime_ns + 1))
     with pytest.raises(TypeError):
         load_data(f"imagefolder:{tmp_path / 'set'}", image_size=14)
 
