@@ -4,8 +4,8 @@
 
 The reference networks get the width multiplier, in steps of 0.01, whose predicted latency on the device is nearest to
 the searched network's. Every run is a `nas train` run in OUT/work and is skipped when it is finished, resumed when it
-is not, so the script can be stopped at any time; it then writes the page from the seeds for which all networks are
-done. Give a full schedule (`--epochs 200` without `--subset`) where there is the compute.
+is not, so the script can be stopped at any time. OUT/result.json holds the seeds for which all networks are done; the
+table for the page is printed. Give a full schedule (`--epochs 200` without `--subset`) where there is the compute.
 """
 
 from __future__ import annotations
@@ -130,9 +130,8 @@ def summary(contending: Sequence[Contender], out: Path, seeds: int) -> dict[str,
     return {"seeds": complete, "networks": networks}
 
 
-def write_page(found: dict[str, Any], config: dict[str, Any], out: Path) -> None:
-    """Write result.json and the table of README.md; the words around the table are the author's."""
-    write_atomic(out / "result.json", json.dumps({"config": config, **found}, indent=2) + "\n")
+def table_of(found: dict[str, Any]) -> str:
+    """Return the comparison as a table in Markdown."""
     rows = [
         "| network | Pixel 1, ms | MAdds, M | parameters, M | test top-1, % (mean ± spread) | each seed |",
         "|--|--|--|--|--|--|",
@@ -143,7 +142,7 @@ def write_page(found: dict[str, Any], config: dict[str, Any], out: Path) -> None
         each = ", ".join(f"{top:.2f}" for top in one["test_top1"])
         cost = f"{one['latency_ms']:.2f} | {one['madds'] / 1e6:.1f} | {one['params'] / 1e6:.2f}"
         rows.append(f"| {one['name']} | {cost} | {mean}{spread} | {each} |")
-    write_atomic(out / "table.md", "\n".join(rows) + "\n")
+    return "\n".join(rows)
 
 
 def main() -> None:
@@ -170,7 +169,9 @@ def main() -> None:
             if options.until and time.strftime("%H:%M") >= options.until:
                 break
             train_one(one, seed, options, options.out)
-            write_page(summary(contending, options.out, options.seeds), config, options.out)
+            found = summary(contending, options.out, options.seeds)
+            write_atomic(options.out / "result.json", json.dumps({"config": config, **found}, indent=2) + "\n")
+    print(table_of(summary(contending, options.out, options.seeds)))
 
 
 if __name__ == "__main__":
