@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from latency_lut.calibrate.observations import Observation
 from latency_lut.calibrate.process import OpProcess, Smoothness
-from latency_lut.calibrate.views import fit_scale, predicted_ms
+from latency_lut.calibrate.views import fit_scale, predicted_ms, uniform_scale
 from latency_lut.provenance import Scale
 from latency_lut.table import LatencyTable
 from searchspace.ops import Op
 
 # Deviations of one phone's ops from another's are smaller than those from first principles.
 _NEAR = Smoothness(kind=0.05, smooth=0.1, tile=0.03, own=0.02)
+_UNBENT = Smoothness(kind=1e-3, smooth=1e-3, tile=1e-3, own=1e-3)
 _FACTOR_SPREAD = 0.3
 _MANY = 40
 
@@ -42,7 +43,8 @@ class TableCosts:
 class Adaptation:
     """Times of ops on the new phone, and the errors on networks left out, beside those of one plain factor.
 
-    Errors are prediction / measurement - 1 of every observation were it not seen, in their order.
+    Where the plain factor errs less, the times of ops are made with it, and both errors are the same. Errors are
+    prediction / measurement - 1 of every observation were it not seen, in their order.
     """
 
     process: OpProcess
@@ -50,28 +52,40 @@ class Adaptation:
     plain_left_out_errors: NDArray[np.float64]
 
 
+def nearest_base(bases: Sequence[LatencyTable], observations: Sequence[Observation]) -> tuple[LatencyTable, Adaptation]:
+    """Return the table from which the phone is foretold best, by the error on observations left out, adapted."""
+    adaptations = [(base, adapt(base, observations)) for base in bases]
+    return min(adaptations, key=lambda pair: float(np.mean(np.abs(pair[1].left_out_errors))))
+
+
 def adapt(base: LatencyTable, observations: Sequence[Observation]) -> Adaptation:
     """Adapt a table to a phone by networks or blocks measured there; two at least, for one to be left out."""
     process = _process(base, observations)
+    errors, plain_errors = _left_out_errors(base, observations, process)
+    if np.mean(np.abs(errors)) < np.mean(np.abs(plain_errors)):
+        return Adaptation(process, errors, plain_errors)
+    costs = TableCosts(base, uniform_scale(_plain_factor(base, observations)))
+    return Adaptation(OpProcess(costs, observations, _UNBENT), plain_errors, plain_errors)
+
+
+def _left_out_errors(
+    base: LatencyTable, observations: Sequence[Observation], process: OpProcess
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the errors of the adapted process and of plain scaling.
+
+    Among many observations in closed form: one more or less does not move the factors.
+    """
+    measured_ms = np.array([observation.latency_ms for observation in observations])
+    base_ms = predicted_ms(observations, TableCosts(base, Scale()).latency_ms, Scale())
     if len(observations) > _MANY:
-        return _adapted_to_many(base, observations, process)
-    left_out = np.zeros((2, len(observations)))
+        residual_ms, _ = process.left_out_ms()
+        return -residual_ms / measured_ms, _plain_factor(base, observations) * base_ms / measured_ms - 1.0
+    adapted_ms, plain_ms = np.zeros(len(measured_ms)), np.zeros(len(measured_ms))
     for index, observation in enumerate(observations):
         others = [*observations[:index], *observations[index + 1 :]]
-        predictions = (
-            predicted_ms(observation, _process(base, others).mean_ms, Scale()),
-            _plain_factor(base, others) * _base_ms(base, observation),
-        )
-        left_out[:, index] = np.array(predictions) / observation.latency_ms - 1.0
-    return Adaptation(process, left_out[0], left_out[1])
-
-
-def _adapted_to_many(base: LatencyTable, observations: Sequence[Observation], process: OpProcess) -> Adaptation:
-    """Return the errors in closed form: among many, one observation more or less does not move the factors."""
-    residual_ms, _ = process.left_out_ms()
-    measured_ms = np.array([observation.latency_ms for observation in observations])
-    plain_ms = _plain_factor(base, observations) * np.array([_base_ms(base, o) for o in observations])
-    return Adaptation(process, -residual_ms / measured_ms, plain_ms / measured_ms - 1.0)
+        adapted_ms[index] = predicted_ms([observation], _process(base, others).mean_ms, Scale())[0]
+        plain_ms[index] = _plain_factor(base, others) * base_ms[index]
+    return adapted_ms / measured_ms - 1.0, plain_ms / measured_ms - 1.0
 
 
 def _process(base: LatencyTable, observations: Sequence[Observation]) -> OpProcess:
@@ -80,9 +94,6 @@ def _process(base: LatencyTable, observations: Sequence[Observation]) -> OpProce
 
 
 def _plain_factor(base: LatencyTable, observations: Sequence[Observation]) -> float:
-    ratios = [observation.latency_ms / _base_ms(base, observation) for observation in observations]
-    return float(np.exp(np.mean(np.log(ratios))))
-
-
-def _base_ms(base: LatencyTable, observation: Observation) -> float:
-    return predicted_ms(observation, TableCosts(base, Scale()).latency_ms, Scale())
+    measured_ms = np.array([observation.latency_ms for observation in observations])
+    base_ms = predicted_ms(observations, TableCosts(base, Scale()).latency_ms, Scale())
+    return float(np.exp(np.mean(np.log(measured_ms / base_ms))))

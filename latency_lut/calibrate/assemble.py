@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from latency_lut.calibrate.process import OpProcess
 from latency_lut.estimate import Estimate
 from latency_lut.provenance import Provenance
 from latency_lut.table import LatencyTable
-from searchspace.ops import Op
+from searchspace.ops import Op, OpKind
 
 # The doubts about single ops of a block largely cancel in its sum, which is what was measured; predictions add them
 # as if independent. This share of them makes intervals of sums neither too wide nor blind to ops never seen.
@@ -25,13 +25,34 @@ _MANY = 30
 
 def build_table(process: OpProcess, seen: Iterable[Op], provenance: Provenance) -> LatencyTable:
     """Return the table of the grid and of the ops `seen`, with the process's times."""
+    seen = set(seen)
     ops = table_ops(seen)
     mean_ms, sd_ms = process.estimate(ops)
-    entries = {
-        op: Estimate(max(float(mean), _LEAST_MS), float(sd) * _SPREAD_SHARE)
-        for op, mean, sd in zip(ops, mean_ms, sd_ms, strict=True)
-    }
+    times = _grown_with_channels(dict(zip(ops, np.maximum(mean_ms, _LEAST_MS).tolist(), strict=True)), seen)
+    entries = {op: Estimate(times[op], float(sd) * _SPREAD_SHARE) for op, sd in zip(ops, sd_ms, strict=True)}
     return LatencyTable(provenance, entries)
+
+
+def _grown_with_channels(times: Mapping[Op, float], seen: Set[Op]) -> dict[Op, float]:
+    """Return times that grow with the channels, but between two ops `seen` in measurements, which keep their times.
+
+    Real kernels do jump between channel counts; where nothing was measured, a jump is an accident of the inference.
+    """
+    families: dict[tuple[OpKind, int, int, int], list[Op]] = {}
+    for op in times:
+        families.setdefault((op.kind, op.in_size, op.kernel, op.stride), []).append(op)
+    grown = dict(times)
+    for family in families.values():
+        shapes = np.array([(op.in_channels, op.out_channels) for op in family])
+        latency_ms = np.array([times[op] for op in family])
+        free = np.array([op not in seen for op in family])
+        smaller = (shapes[:, None, :] <= shapes[None, :, :]).all(axis=2)
+        ceiling = np.where(smaller, latency_ms[None, :], np.inf).min(axis=1)
+        latency_ms = np.where(free, ceiling, latency_ms)
+        floor = np.where(smaller.T, latency_ms[None, :], 0.0).max(axis=1)
+        latency_ms = np.where(free, floor, latency_ms)
+        grown.update(zip(family, latency_ms.tolist(), strict=True))
+    return grown
 
 
 def interval_pct(errors: NDArray[np.float64]) -> float:

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_lut.calibrate.adapt import adapt
+from latency_lut.calibrate.adapt import nearest_base
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.costs import nominal_costs
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
-from latency_lut.calibrate.process import OpProcess
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Provenance
 from latency_lut.samples import Target
@@ -39,30 +38,39 @@ class Calibration:
     """A table, the error on measurements left out, and the same for plain scaling of the base (None without base)."""
 
     table: LatencyTable
+    base: str | None
     left_out_error_pct: float
     plain_scaling_error_pct: float | None
     skipped: Counter[str]
 
 
-def calibrate(target: Target, files: Iterable[Path], base: LatencyTable | None) -> Calibration:
+def calibrate(target: Target, files: Iterable[Path], bases: Sequence[LatencyTable]) -> Calibration:
     """Infer the table of a phone from files of measured blocks and networks.
 
-    Rows without a device column are taken to be the phone's. Raises UserError for unreadable files or too few rows.
+    Of several `bases` the one that foretells the phone best is adapted; with none, first principles are. Rows
+    without a device column are taken to be the phone's. Raises UserError for unreadable files or too few rows.
     """
     files = list(files)
     observations, skipped = _observations(replace(target, unlabelled=True), files)
-    needed = _FEWEST if base else _FEWEST_WITHOUT_BASE
+    needed = _FEWEST if bases else _FEWEST_WITHOUT_BASE
     if len(observations) < needed:
         reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.most_common()) or "none"
         raise UserError(
             f"{len(observations)} measurements of {target.device} in {target.precision} found, at least {needed} are "
-            f"needed {'to adapt a table' if base else 'without a base table'}. Skipped rows: {reasons}"
+            f"needed {'to adapt a table' if bases else 'without a base table'}. Skipped rows: {reasons}"
         )
-    process, errors, plain = _inferred(observations, base)
-    provenance = _provenance(target, files, len(observations), errors, base)
+    if bases:
+        base, adaptation = nearest_base(bases, observations)
+        process, errors, plain = adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
+        structure = base.path.stem if base.path else base.provenance.device
+    else:
+        inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
+        process, errors, plain, structure = inference.process, inference.left_out_errors, None, None
+    provenance = _provenance(target, files, len(observations), errors, structure)
     seen = {op for observation in observations for op in observation.counts}
     return Calibration(
         table=build_table(process, seen, provenance),
+        base=structure,
         left_out_error_pct=mean_abs_pct(errors),
         plain_scaling_error_pct=None if plain is None else mean_abs_pct(plain),
         skipped=skipped,
@@ -92,19 +100,8 @@ def _observations(target: Target, files: Iterable[Path]) -> tuple[list[Observati
     return observations, skipped
 
 
-def _inferred(
-    observations: Sequence[Observation], base: LatencyTable | None
-) -> tuple[OpProcess, NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the process, its errors on observations left out, and those of plain scaling."""
-    if base is None:
-        inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
-        return inference.process, inference.left_out_errors, None
-    adaptation = adapt(base, observations)
-    return adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
-
-
 def _provenance(
-    target: Target, files: Iterable[Path], points: int, errors: NDArray[np.float64], base: LatencyTable | None
+    target: Target, files: Iterable[Path], points: int, errors: NDArray[np.float64], base: str | None
 ) -> Provenance:
     return Provenance(
         device=target.device,
@@ -123,5 +120,5 @@ def _provenance(
         left_out_error_pct=mean_abs_pct(errors),
         interpolation_error_pct=_INTERPOLATION_PCT,
         interval_pct=interval_pct(errors),
-        notes=f"structure of the {base.provenance.device} table" if base else "from first principles",
+        notes=f"structure of the {base} table" if base else "from first principles",
     )

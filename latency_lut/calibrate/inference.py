@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from latency_lut.calibrate.costs import CostModel, fit_costs
 from latency_lut.calibrate.observations import Observation
 from latency_lut.calibrate.process import OpProcess
-from latency_lut.calibrate.views import fit_scale, on_scale, predicted_ms
+from latency_lut.calibrate.views import fit_scale, on_scale, uniform_scale
 from latency_lut.provenance import Scale
-from searchspace.ops import OpKind
 
 _ROUNDS = 3
 
@@ -29,10 +28,6 @@ class Inference:
     process: OpProcess
     views: Mapping[str, Scale]
     left_out_errors: NDArray[np.float64]
-
-    def predicted_ms(self, observation: Observation) -> float:
-        """Return the time expected where the observation was made, in milliseconds."""
-        return predicted_ms(observation, self.process.mean_ms, self.views[observation.view])
 
     def errors_of(self, view: str, whole_network: bool) -> NDArray[np.float64]:
         """Return the left-out errors of one source's networks or blocks."""
@@ -61,8 +56,3 @@ def infer(
     residual_ms, _ = process.left_out_ms()
     errors = -residual_ms / np.array([observation.latency_ms for observation in observations])
     return Inference(tuple(observations), process, views, errors)
-
-
-def uniform_scale(factor: float) -> Scale:
-    """Return the scale on which every kind of op takes `factor` times as long."""
-    return Scale(factors=dict.fromkeys(OpKind, factor))

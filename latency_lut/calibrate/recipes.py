@@ -20,7 +20,7 @@ from latency_lut.calibrate.costs import nominal_costs
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.published import published_networks, tunas_differences
-from latency_lut.calibrate.views import OpTimes, fit_scale, predicted_ms
+from latency_lut.calibrate.views import OpTimes, fit_distant_scale, predicted_ms
 from latency_lut.devices import load_device
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Precision, Provenance, Scale
@@ -48,7 +48,7 @@ _VIEW_ONLY = {
     "proxylessnas": ("proxylessnas_pixel1.yaml", "ProxylessNAS, Pixel 1"),
     "nn_meter": ("nnmeter_mbconv_blocks.csv", "nn-Meter's inverted residual blocks"),
 }
-_VIEW_ERROR = 0.1
+_VIEW_ERROR = 0.04
 
 _SOCS = {
     "pixel1": "Snapdragon 821",
@@ -162,9 +162,10 @@ def _views_only(data: Path, target: Target, times_ms: OpTimes) -> dict[str, Scal
     for view, (file, source) in _VIEW_ONLY.items():
         observations = [observe(sample, _VIEW_ERROR) for sample in read_samples(data / file, target)]
         if observations:
-            scale = fit_scale(observations, times_ms)
-            errors = [predicted_ms(o, times_ms, scale) / o.latency_ms - 1.0 for o in observations]
-            views[view] = replace(scale, interval_pct=interval_pct(np.array(errors)), source=source)
+            scale = fit_distant_scale(observations, times_ms)
+            measured_ms = np.array([observation.latency_ms for observation in observations])
+            errors = predicted_ms(observations, times_ms, scale) / measured_ms - 1.0
+            views[view] = replace(scale, interval_pct=interval_pct(errors), source=source)
     return views
 
 

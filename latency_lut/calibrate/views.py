@@ -14,10 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from latency_lut.calibrate.observations import Observation
+from latency_lut.calibrate.observations import Observation, weights_of
 from latency_lut.calibrate.process import KIND_GROUPS
 from latency_lut.provenance import Scale
-from searchspace.ops import Op
+from searchspace.ops import Op, OpKind
+
+_GROUPS = max(KIND_GROUPS.values()) + 1
+_LEAST_FACTOR, _LARGEST_FACTOR = 0.05, 20.0
+_DISTANT_SPREAD = 0.3
+_REWEIGHTINGS = 8
 
 OpTimes = Callable[[Sequence[Op]], NDArray[np.float64]]
 
@@ -27,17 +32,59 @@ def fit_scale(observations: Sequence[Observation], times_ms: OpTimes, spread: fl
 
     `spread` is the expected standard deviation of a kind's factor around the source's common factor.
     """
-    parts = np.array([_parts_ms(observation, times_ms) for observation in observations])
+    parts, measured_ms, error_ms = _arrays(observations, times_ms)
+    return Scale(factors=_factors(_solve(parts, measured_ms, error_ms, spread)))
+
+
+def fit_distant_scale(observations: Sequence[Observation], times_ms: OpTimes) -> Scale:
+    """As `fit_scale`, for a source far from the table: a constant per op, and outliers count little.
+
+    The constant stands for what another runtime spends around each op; the loss is Huber's, by reweighting.
+    """
+    parts, measured_ms, error_ms = _arrays(observations, times_ms)
+    ops = np.array([[sum(observation.counts.values())] for observation in observations])
+    columns = np.hstack([parts, ops])
+    doubt = np.ones(len(columns))
+    for _ in range(_REWEIGHTINGS):
+        found = _solve(columns, measured_ms, error_ms * doubt, _DISTANT_SPREAD)
+        residual = np.abs(columns @ found - measured_ms) / error_ms
+        doubt = np.sqrt(np.maximum(residual, 1.0))
+    return Scale(factors=_factors(found), per_op_ms=round(float(found[-1]), 5))
+
+
+def _arrays(
+    observations: Sequence[Observation], times_ms: OpTimes
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return time by group of kinds, shape (observations, groups), measured time and its standard deviation."""
+    ops, counts = weights_of(observations)
+    groups = np.array([KIND_GROUPS[op.kind] for op in ops])
+    by_op_ms = counts * times_ms(ops)
+    parts = np.stack([by_op_ms[:, groups == group].sum(axis=1) for group in range(_GROUPS)], axis=1)
     measured_ms = np.array([observation.latency_ms for observation in observations])
-    trust = 1.0 / np.array([observation.error_ms for observation in observations])
-    rows, groups = parts.shape
-    matrix = np.zeros((rows + groups, groups + 1))
-    matrix[:rows, :groups] = parts * trust[:, None]
-    matrix[rows:, :groups] = np.eye(groups) / spread
-    matrix[rows:, groups] = -1.0 / spread
-    target = np.concatenate([measured_ms * trust, np.zeros(groups)])
-    factors = lsq_linear(matrix, target, bounds=(0.05, 20.0)).x
-    return Scale(factors={kind: round(float(factors[group]), 4) for kind, group in KIND_GROUPS.items()})
+    return parts, measured_ms, np.array([observation.error_ms for observation in observations])
+
+
+def _solve(
+    columns: NDArray[np.float64], measured_ms: NDArray[np.float64], error_ms: NDArray[np.float64], spread: float
+) -> NDArray[np.float64]:
+    """Return a coefficient per column: those of the groups pulled towards one common factor, none negative."""
+    rows, width = columns.shape
+    matrix = np.zeros((rows + _GROUPS, width + 1))
+    matrix[:rows, :width] = columns / error_ms[:, None]
+    matrix[rows:, :_GROUPS] = np.eye(_GROUPS) / spread
+    matrix[rows:, width] = -1.0 / spread
+    lowest = np.where(np.arange(width + 1) < _GROUPS, _LEAST_FACTOR, 0.0)
+    target = np.concatenate([measured_ms / error_ms, np.zeros(_GROUPS)])
+    return np.asarray(lsq_linear(matrix, target, bounds=(lowest, _LARGEST_FACTOR)).x[:width])
+
+
+def _factors(found: NDArray[np.float64]) -> dict[OpKind, float]:
+    return {kind: round(float(found[group]), 4) for kind, group in KIND_GROUPS.items()}
+
+
+def uniform_scale(factor: float) -> Scale:
+    """Return the scale on which every kind of op takes `factor` times as long."""
+    return Scale(factors=dict.fromkeys(OpKind, factor))
 
 
 def on_scale(observation: Observation, scale: Scale) -> Observation:
@@ -46,17 +93,8 @@ def on_scale(observation: Observation, scale: Scale) -> Observation:
     return replace(observation, counts=counts)
 
 
-def predicted_ms(observation: Observation, times_ms: OpTimes, scale: Scale) -> float:
-    """Return what the ops' times make of an observation on its source's scale, in milliseconds."""
-    ops = list(observation.counts)
-    factors = np.array([scale.factors.get(op.kind, 1.0) * observation.counts[op] for op in ops])
-    return float(times_ms(ops) @ factors)
-
-
-def _parts_ms(observation: Observation, times_ms: OpTimes) -> NDArray[np.float64]:
-    """Return the time that each group of kinds takes of an observation, shape (groups,)."""
-    ops = list(observation.counts)
-    parts = np.zeros(max(KIND_GROUPS.values()) + 1)
-    for op, latency_ms in zip(ops, times_ms(ops), strict=True):
-        parts[KIND_GROUPS[op.kind]] += observation.counts[op] * latency_ms
-    return parts
+def predicted_ms(observations: Sequence[Observation], times_ms: OpTimes, scale: Scale) -> NDArray[np.float64]:
+    """Return what the ops' times make of observations on their source's scale, in milliseconds."""
+    ops, counts = weights_of(observations)
+    on_scale_ms = [scale.op_ms(op.kind, float(time)) for op, time in zip(ops, times_ms(ops), strict=True)]
+    return np.asarray(counts @ np.array(on_scale_ms))

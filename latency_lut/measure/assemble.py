@@ -104,7 +104,7 @@ def _observed(architecture: Architecture, entry: Estimate) -> Observation:
 
 
 def _relative_error(observation: Observation, scale: Scale, times_ms: OpTimes) -> float:
-    return predicted_ms(observation, times_ms, scale) / observation.latency_ms - 1.0
+    return float(predicted_ms([observation], times_ms, scale)[0]) / observation.latency_ms - 1.0
 
 
 def _finite(value: float) -> float:

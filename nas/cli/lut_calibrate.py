@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latency_lut import Precision
-from latency_lut.devices import load_device, user_table_path
+from latency_lut import LatencyTable, Precision
+from latency_lut.devices import load_device, shipped_names, user_table_path
 from nas.cli._common import JsonOption, note_console, output_console, print_json
 from searchspace.errors import UserError
 
@@ -24,7 +24,10 @@ BlocksOption = Annotated[
     list[Path] | None, typer.Option("--blocks", metavar="FILE", help="Measured blocks; may be repeated.")
 ]
 BaseOption = Annotated[
-    str, typer.Option("--base", metavar="DEVICE", help="The phone that gives the structure; `none`: first principles.")
+    str,
+    typer.Option(
+        "--base", metavar="DEVICE", help="The phone that gives the structure; `auto`: the nearest, `none`: none."
+    ),
 ]
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", metavar="NAME", help="Make a shipped table again instead; needs --data.")
@@ -40,7 +43,7 @@ OutOption = Annotated[
 
 def calibrate(
     device: PhoneOption = "phone", endpoints: EndpointsOption = None, blocks: BlocksOption = None,
-    base: BaseOption = "pixel1", precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
+    base: BaseOption = "auto", precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     recipe: RecipeOption = None, data: DataOption = None, out: OutOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a table that is there already.")] = False,
     json: JsonOption = False,
@@ -69,12 +72,18 @@ def calibrate(
     from latency_lut.calibrate.calibration import calibrate as infer_table
     from latency_lut.samples import Target
 
-    base_table = None if base == "none" else load_device(base)
-    found = infer_table(Target(device, precision), files, base_table)
+    found = infer_table(Target(device, precision), files, _bases(base))
     found.table.save(path)
     for reason, count in found.skipped.most_common():
         note_console().print(f"[dim]{count} rows skipped: {reason}[/dim]")
-    _report(found, base, path, json)
+    _report(found, path, json)
+
+
+def _bases(base: str) -> list[LatencyTable]:
+    """Return the tables that may give the structure, the shipped ones for `auto`."""
+    if base == "none":
+        return []
+    return [load_device(name) for name in (shipped_names() if base == "auto" else (base,))]
 
 
 def _make_again(recipe: str, data: Path | None, path: Path, json: bool) -> None:
@@ -91,13 +100,13 @@ def _make_again(recipe: str, data: Path | None, path: Path, json: bool) -> None:
         output_console().print(f"[bold]{path}[/bold]: {len(table)} ops")
 
 
-def _report(found: Calibration, base: str, path: Path, json: bool) -> None:
+def _report(found: Calibration, path: Path, json: bool) -> None:
     made = found.table.provenance
     document: dict[str, Any] = {
         "table": str(path),
         "device": made.device,
         "precision": made.precision.value,
-        "base": None if base == "none" else base,
+        "base": found.base,
         "measurements": made.points_used,
         "left_out_error_pct": found.left_out_error_pct,
         "plain_scaling_error_pct": found.plain_scaling_error_pct,
@@ -115,5 +124,8 @@ def _report(found: Calibration, base: str, path: Path, json: bool) -> None:
     )
     plain = found.plain_scaling_error_pct
     if plain is not None:
-        verdict = "better than" if found.left_out_error_pct < plain else "[yellow]no better than[/yellow]"
-        console.print(f"{verdict} one factor on the times of {base}, which errs by {plain:.1f} %")
+        console.print(
+            f"one factor on the times of {found.base} errs by {plain:.1f} %"
+            if found.left_out_error_pct < plain
+            else f"that is one factor on the times of {found.base}: nothing finer did better on what was left out"
+        )
