@@ -9,7 +9,7 @@ done with genotypes without knowing their meaning is in `searchspace.choices`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
@@ -102,6 +102,10 @@ class SearchSpace(ChoiceSet):
             strides.append(strides[-1] * stage.stride * int(np.prod([block.stride for block in stage.fixed] or [1])))
         self._strides = tuple(strides)  # from the image to the input of each stage, then of the head
         self.total_stride = strides[-1]
+
+    def with_classes(self, classes: int) -> SearchSpace:
+        """Return the same space for another number of classes; genotypes keep their meaning."""
+        return self if classes == self.spec.classes else SearchSpace(replace(self.spec, classes=classes))
 
     # Walking the file
 

@@ -18,7 +18,6 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-
 from nas.cli._supernet_options import (
     DataOption,
     EpochsOption,
@@ -83,9 +82,10 @@ def search(
     """Find the most accurate network within a latency budget.
 
     The upper end of the latency interval keeps the budget. Without --data, accuracy is predicted from ImageNet
-    accuracies of thousands of networks; with --data a supernet is trained on your images, scores the networks, and
-    the winner is trained, tested and exported with its weights. The run's folder gets the architecture, the Pareto front, the latency by
-    layer, a TFLite model and report.html; result.json is the same for the same seed.
+    accuracies of thousands of networks. With --data a supernet is trained on your images and scores the networks;
+    the winner is trained further, tested once and exported with its weights. The run's folder gets the
+    architecture, the Pareto front, the latency by layer, a TFLite model and report.html; result.json is the same
+    for the same seed.
 
     [bold]Examples[/bold]
 

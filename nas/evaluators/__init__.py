@@ -2,5 +2,6 @@
 
 from nas.evaluators._base import Evaluator
 from nas.evaluators._predictor import PredictorEvaluator
+from nas.evaluators._supernet import SupernetEvaluator
 
-__all__ = ["Evaluator", "PredictorEvaluator"]
+__all__ = ["Evaluator", "PredictorEvaluator", "SupernetEvaluator"]

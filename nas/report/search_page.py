@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 
@@ -35,7 +36,7 @@ class SearchSummary:
     """All a search run shows: the winner, the front, reference networks and where the figures come from.
 
     `front` is sorted by latency; `accuracy` says what every `top1` is; `accuracy_basis` maps facts about the evaluator,
-    such as its rank correlation, to their values.
+    such as its rank correlation, to their values; `findings` holds what tests of the trained winner said.
     """
 
     winner: ScoredNetwork
@@ -51,6 +52,7 @@ class SearchSummary:
     accuracy_basis: Mapping[str, str]
     export: ExportRecord | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, Any] = field(default_factory=dict)
 
     def points(self) -> tuple[tuple[Point, ...], Point]:
         """Return the reference networks and the winner as points of the front's picture."""
@@ -80,6 +82,8 @@ def search_page(summary: SearchSummary) -> str:
         Section("What the latency rests on", sections.facts(latency_facts(summary.table))),
         Section("What the accuracy rests on", sections.facts(summary.accuracy_basis)),
     ]
+    if summary.findings:
+        parts.append(Section("The trained network", sections.facts(finding_facts(summary.findings))))
     if summary.export is not None:
         parts.append(Section("The exported model", _exported(summary.export, winner.prediction, summary.device)))
     parts.append(Section("Compact text", sections.text_block(str(winner.architecture)), _TEXT_NOTE))
@@ -121,6 +125,21 @@ def latency_facts(table: LatencyTable) -> dict[str, str]:
         found["sources"] = "; ".join(made.sources)
     if made.notes:
         found["notes"] = made.notes
+    return found
+
+
+def finding_facts(findings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the findings about a trained winner as facts to read."""
+    found = {
+        "test accuracy": f"{findings['test']['top1']:.2f} % of {findings['test']['count']:,} test images",
+        "images": f"{findings['data']} at {findings['image_size']} pixels",
+        "runs there as": findings["runs_as"],
+    }
+    if check := findings.get("export_check"):
+        found["exported file"] = (
+            f"{check['tflite_top1']:.2f} % of {check['images']} test images, PyTorch {check['torch_top1']:.2f} %, "
+            f"the same answer on {check['same_answer_pct']:.1f} %"
+        )
     return found
 
 

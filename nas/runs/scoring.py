@@ -6,7 +6,7 @@ reference networks score, and the winner as a network to export.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -60,12 +60,28 @@ class Scoring(Protocol):
         """Return the winner for export, and whether its weights are trained."""
         ...
 
+    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
+        """Return what was found out about a trained winner and its exported file `model`, for `result.json`."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many networks are scored between two entries of the journal."""
+        ...
+
+    @property
+    def trains(self) -> bool:
+        """Whether the winner is trained."""
+        ...
+
 
 @dataclass(frozen=True)
 class PredictedScoring:
     """ImageNet top-1 from the shipped predictors; `seed` draws the winner's untrained weights."""
 
     seed: int = 0
+    batch: int = 250
+    trains: bool = False
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the part of the space that a table of accuracies covers."""
@@ -93,3 +109,7 @@ class PredictedScoring:
         from searchspace.modules import build_network
 
         return build_network(winner, seed=self.seed), False
+
+    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
+        """Return nothing: random weights classify nothing."""
+        return {}

@@ -26,11 +26,8 @@ from nas.runs.scoring import NetworkScore, Scoring, Watch
 from nas.runs.search_files import MODEL, write_search_files
 from nas.search import Progress, SearchResult, run_search, search_header
 from nas.strategies import Strategy, make_strategy
-from searchspace.architecture import Architecture
 from searchspace.errors import UserError
 from searchspace.space import SearchSpace, load_space
-
-_BATCH = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +100,8 @@ def run_to_folder(
     evaluator = prepared.scoring.evaluator(prepared.space, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
     summary = _summary(prepared, evaluator, found)
-    if export:
-        summary = replace(summary, export=_export(prepared, found.winner.architecture, folder, watch))
+    if export or prepared.scoring.trains:
+        summary = _with_network(prepared, summary, folder, watch, export)
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
@@ -114,17 +111,27 @@ def _search(
     prepared: PreparedSearch, evaluator: Evaluator, folder: RunFolder, progress: Callable[[Progress], None]
 ) -> SearchResult:
     settings, objective, strategy = prepared.settings, prepared.objective, prepared.strategy
-    size = {"evaluations": settings.evaluations, "batch": _BATCH}
+    size = {"evaluations": settings.evaluations, "batch": prepared.scoring.batch}
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
     path = folder.file(JOURNAL)
     with Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal:
         return run_search(objective, strategy, evaluator, journal, **size, progress=progress)
 
 
-def _export(prepared: PreparedSearch, winner: Architecture, folder: RunFolder, watch: Watch) -> ExportRecord:
-    network, trained = prepared.scoring.network(winner, folder, watch)
-    with watch.stage("Exporting to TFLite"):
-        return export_network(network, folder.file(MODEL), trained=trained, seed=prepared.settings.seed)
+def _with_network(
+    prepared: PreparedSearch, summary: SearchSummary, folder: RunFolder, watch: Watch, export: bool
+) -> SearchSummary:
+    """Make the winner's network, export it where asked for, and add what both were found to be."""
+    network, trained = prepared.scoring.network(summary.winner.architecture, folder, watch)
+    record: ExportRecord | None = None
+    if export:
+        with watch.stage("Exporting to TFLite"):
+            record = export_network(network, folder.file(MODEL), trained=trained, seed=prepared.settings.seed)
+    if not trained:
+        return replace(summary, export=record)
+    with watch.stage("Testing the network found"):
+        findings = prepared.scoring.findings(network, folder, MODEL if export else None)
+    return replace(summary, export=record, findings=findings)
 
 
 def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult) -> SearchSummary:

@@ -44,6 +44,7 @@ def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequenc
 def result_document(summary: SearchSummary) -> dict[str, Any]:
     """Return the content of `result.json`: the winner, what it is compared with, what the figures rest on."""
     winner, made = summary.winner, summary.table.provenance
+    trained = {"trained": dict(summary.findings)} if summary.findings else {}
     return {
         "architecture": str(winner.architecture),
         "latency_ms": winner.prediction.latency_ms,
@@ -76,6 +77,7 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
             }
             for one in summary.references
         ],
+        **trained,
     }
 
 

@@ -1,0 +1,31 @@
+"""The options of a search on images, shared by `nas search --data` and `nas rank`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="Search on images: digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP, datasets:NAME.",
+    ),
+]
+ImageSizeOption = Annotated[
+    int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
+]
+SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use only N training images.")]
+ModeOption = Annotated[
+    str, typer.Option("--supernet-training", help="single-path, fair, sandwich, shrinking or differentiable.")
+]
+WarmUpOption = Annotated[
+    float, typer.Option("--warm-up", help="Share of the training in which all choices are warmed up.")
+]
+EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the images: the supernet.")]
+WinnerEpochsOption = Annotated[int, typer.Option("--winner-epochs", help="Passes over the images: the network found.")]
+FromScratchOption = Annotated[
+    bool, typer.Option("--from-scratch", help="Train the network found from scratch, not from the supernet.")
+]

@@ -1,0 +1,94 @@
+"""Scores from a trained supernet: accuracy on the search split with shared weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.objective import Values
+from searchspace.choices import Genotypes
+
+if TYPE_CHECKING:
+    from nas.data import Batch, Data
+    from searchspace.supernet import Supernet
+
+
+class SupernetEvaluator:
+    """Scores the networks of a supernet's space on images of the search split, never on test images.
+
+    Each network is extracted, gets batch-norm statistics of its own from training images, and classifies
+    `search_images` images drawn once by `seed`. `facts` tells how the supernet was trained.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        data: Data,
+        *,
+        seed: int = 0,
+        search_images: int = 1000,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        from nas.training.supernet import calibration_batches
+
+        self.supernet = supernet
+        self.spec = data.spec
+        self._calibration = calibration_batches(data, seed)
+        self._batches = _drawn(data, search_images, seed)
+        self._facts = dict(facts or {})
+
+    @property
+    def label(self) -> str:
+        """What the scores are."""
+        return f"top-1 on search images of {self.spec.partition(':')[0]} with the supernet's weights"
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the shared weights and of the images."""
+        digest = hashlib.sha256(self.spec.encode())
+        for name, tensor in sorted(self.supernet.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        for batch in self._batches:
+            digest.update(batch.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def basis(self) -> Mapping[str, str]:
+        """What the scores rest on."""
+        count = sum(len(batch.labels) for batch in self._batches)
+        return {
+            "accuracy": "shared weights of a supernet, batch-norm statistics measured for each network",
+            "images": f"{count:,} of the search split of {self.spec}; no test image was seen",
+            "image size": f"{self.supernet.image_size} pixels",
+            **self._facts,
+        }
+
+    def top1(self, genotypes: Genotypes) -> Values:
+        """Return top-1 in percent, shape (n,), for genotypes of shape (n, choices)."""
+        from nas.training.supernet import score_network
+
+        found = (score_network(self.supernet, row, self._calibration, self._batches) for row in genotypes)
+        return np.array([accuracy.top1 for accuracy in found])
+
+    def losses(self, genotypes: Genotypes) -> Values:
+        """Return mean cross-entropies in nats, shape (n,): a finer score than top-1 on few images."""
+        from nas.training.supernet import score_network
+
+        found = (score_network(self.supernet, row, self._calibration, self._batches) for row in genotypes)
+        return np.array([accuracy.loss for accuracy in found])
+
+
+def _drawn(data: Data, count: int, seed: int) -> list[Batch]:
+    """`count` images of the search split, the same for every network of a search, as batches of 256."""
+    import torch
+
+    from nas.data import Batch
+
+    chosen = np.random.default_rng([seed, 0x5EA]).permutation(len(data.search))[:count]
+    indices = torch.from_numpy(np.sort(chosen))
+    labels = data.search.batches(1).labels[indices]
+    images = data.search.images_at(indices)
+    return [Batch(*pair) for pair in zip(images.split(256), labels.split(256), strict=True)]

@@ -1,0 +1,184 @@
+"""Searching with a supernet trained on images: the scoring of `nas search --data`.
+
+A supernet of the space is trained, its networks are scored with shared weights on the search split, and the winner is
+extracted and fine-tuned (or trained from scratch), tested once on the test split, and exported. Every part goes on
+where it stopped: the trainings from their checkpoints, the search from its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from nas.evaluators import Evaluator, SupernetEvaluator
+from nas.runs.folder import RunFolder
+from nas.runs.scoring import NetworkScore, Watch
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.reference import reference, reference_names
+from searchspace.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.data import Data
+    from nas.training.checkpoint import Checkpoints
+    from nas.training.execution import Execution
+    from searchspace.modules import Network
+    from searchspace.supernet import Supernet
+
+SUPERNET = "supernet.pt"
+WINNER = "winner.pt"
+EXPORT_CHECK_IMAGES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetSettings:
+    """How images decide a search. `mode` and `warm_up` are those of `nas.training.supernet`.
+
+    `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
+    `image_size` defaults to the images' own; `subset` keeps that many training images.
+    """
+
+    data: str
+    image_size: int | None = None
+    subset: int | None = None
+    mode: str = "sandwich"
+    warm_up: float = 0.0
+    epochs: int = 30
+    winner_epochs: int = 30
+    from_scratch: bool = False
+    search_images: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "winner_epochs", "search_images"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.warm_up <= 1:
+            raise UserError(f"warm-up is {self.warm_up:g}, expected a share of the training from 0 to 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+class SupernetScoring:
+    """Accuracy on the user's images; see `nas.runs.scoring.Scoring` for what a search asks of it."""
+
+    batch = 10  # a network takes a good part of a second
+    trains = True
+
+    def __init__(self, settings: SupernetSettings, data: Data, execution: Execution | None = None) -> None:
+        self.settings = settings
+        self.data = data
+        self.execution = execution
+        self._supernet: Supernet | None = None
+
+    def scorable(self, space: SearchSpace) -> SearchSpace:
+        """Return the space with as many classes as the data set has: any network can be trained."""
+        return space.with_classes(len(self.data.classes))
+
+    def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
+        """Train the supernet, or take up its training, and return what scores with it."""
+        from nas.training.recipes import short
+        from nas.training.supernet import train_supernet
+        from searchspace.supernet import Supernet
+
+        settings = self.settings
+        supernet = Supernet(space, seed=settings.seed, image_size=self.data.image_size)
+        with watch.stage(f"Training the supernet on {len(self.data.train):,} images"):
+            train_supernet(
+                supernet,
+                self.data,
+                short(settings.epochs),
+                mode=settings.mode,
+                warm_up=settings.warm_up,
+                seed=settings.seed,
+                execution=self.execution,
+                checkpoints=_checkpoints(folder, SUPERNET),
+            )
+        self._supernet = supernet.cpu()
+        facts = {"supernet": f"{settings.mode} training, {settings.epochs} epochs of {len(self.data.train):,} images"}
+        return SupernetEvaluator(
+            supernet, self.data, seed=settings.seed, search_images=settings.search_images, facts=facts
+        )
+
+    def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
+        """Return the reference networks that are members of the space."""
+        assert isinstance(evaluator, SupernetEvaluator)
+        space = evaluator.supernet.space
+        known = {name: reference(name).with_classes(space.spec.classes) for name in reference_names()}
+        members = {name: architecture for name, architecture in known.items() if architecture in space}
+        return tuple(
+            NetworkScore(name, architecture, float(evaluator.top1(space.encode(architecture)[None])[0]))
+            for name, architecture in members.items()
+        )
+
+    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+        """Return the winner trained: from the supernet's weights, or from scratch."""
+        import torch
+
+        from nas.training.loop import train
+        from nas.training.recipes import short
+        from searchspace.modules import build_network
+        from searchspace.weights import WEIGHTS_FILE, save_weights
+
+        assert self._supernet is not None
+        settings = self.settings
+        if settings.from_scratch:
+            network = build_network(self._supernet.runs_as(winner), seed=settings.seed)
+        else:
+            network = self._supernet.extract(winner)
+        start = "from scratch" if settings.from_scratch else "from the supernet's weights"
+        with watch.stage(f"Training the network found, {start}"):
+            train(
+                network,
+                self.data,
+                short(settings.winner_epochs),
+                seed=settings.seed,
+                execution=self.execution,
+                checkpoints=_checkpoints(folder, WINNER),
+                identity={"architecture": str(network.architecture), "start": start},
+            )
+        network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short")
+        return network, True
+
+    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
+        """Test the trained network, once, and its exported file beside it; return what goes into `result.json`."""
+        import numpy as np
+
+        from nas.export import check_accuracy
+        from nas.training.evaluation import evaluate
+
+        tested = self.data.test_split()
+        accuracy = evaluate(network, tested.batches(256))
+        found: dict[str, Any] = {
+            "data": self.settings.data,
+            "image_size": network.architecture.resolution,
+            "runs_as": str(network.architecture),
+            "test": asdict(accuracy),
+        }
+        if model is not None:
+            images, labels = next(iter(tested.batches(EXPORT_CHECK_IMAGES)))
+            check = check_accuracy(network, folder.file(model), images.numpy(), labels.numpy().astype(np.int64))
+            found["export_check"] = asdict(check)
+        return found
+
+
+def open_scoring(settings: SupernetSettings) -> SupernetScoring:
+    """Load the images and return the scoring; raises UserError for whatever is wrong with them or the settings."""
+    from nas.data import load_data
+    from nas.training.supernet import MODES, unknown_mode
+
+    if settings.mode not in MODES:
+        raise unknown_mode(settings.mode)
+    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset)
+    return SupernetScoring(settings, data)
+
+
+def _checkpoints(folder: RunFolder, name: str) -> Checkpoints:
+    from nas.training.checkpoint import Checkpoints
+
+    # A new run's folder holds none, so looking for one to resume is always right.
+    return Checkpoints(path=folder.file(name), every_seconds=30, resume=True)
