@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_lut.calibrate.observations import Observation
-from latency_lut.calibrate.views import OpTimes, fit_scale, predicted_ms
+from latency_lut.calibrate.views import fit_distant_scale, predicted_ms
 from latency_lut.estimate import Estimate
 from latency_lut.measure.backend import Conditions, DeviceFacts, Task
 from latency_lut.measure.journal import Measurement
 from latency_lut.measure.loop import estimates, undisturbed_reference_ms
-from latency_lut.provenance import Method, Precision, Provenance, Scale
+from latency_lut.provenance import Method, Precision, Provenance
 from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
@@ -74,16 +74,17 @@ def with_network_scale(table: LatencyTable, networks: Mapping[Architecture, Esti
     def times_ms(ops: Sequence[Op]) -> NDArray[np.float64]:
         return np.array([table.entry(op).latency_ms for op in ops])
 
-    errors = []
+    measured_ms = np.array([observation.latency_ms for observation in observations])
+    predictions_ms = np.empty_like(measured_ms)
     for fold in range(_FOLDS):
-        kept = [o for number, o in enumerate(observations) if number % _FOLDS != fold]
-        scale = fit_scale(kept, times_ms)
-        errors += [_relative_error(o, scale, times_ms) for o in observations[fold::_FOLDS]]
-    absolute_pct = 100 * np.abs(errors)
-    scale = fit_scale(observations, times_ms)
+        kept = [observation for number, observation in enumerate(observations) if number % _FOLDS != fold]
+        left_out = observations[fold::_FOLDS]
+        predictions_ms[fold::_FOLDS] = predicted_ms(left_out, times_ms, fit_distant_scale(kept, times_ms))
+    absolute_pct = 100 * np.abs(predictions_ms / measured_ms - 1.0)
+    scale = fit_distant_scale(observations, times_ms)
     provenance = replace(
         table.provenance,
-        scale=Scale(factors=scale.factors, source=f"{len(observations)} whole networks timed in the same run"),
+        scale=replace(scale, source=f"{len(observations)} whole networks timed in the same run"),
         points_used=len(observations),
         left_out_error_pct=round(float(absolute_pct.mean()), 3),
         interval_pct=round(float(np.quantile(absolute_pct, 0.9)), 3),
@@ -101,10 +102,6 @@ def _observed(architecture: Architecture, entry: Estimate) -> Observation:
         error_ms=_NETWORK_ERROR * entry.latency_ms,
         whole_network=True,
     )
-
-
-def _relative_error(observation: Observation, scale: Scale, times_ms: OpTimes) -> float:
-    return float(predicted_ms([observation], times_ms, scale)[0]) / observation.latency_ms - 1.0
 
 
 def _finite(value: float) -> float:

@@ -7,4 +7,4 @@ from searchspace.errors import UserError
 
 def missing_package(purpose: str, error: ImportError) -> UserError:
     """Return the error that says which package `purpose` needs and how to install it."""
-    return UserError(f"{purpose} needs the package {error.name}; install it with: pip install 'mobile-nas[tflite]'")
+    return UserError(f"{purpose} needs the package {error.name}; install it with: pip install 'phone-nas[litert]'")

@@ -58,9 +58,12 @@ def op_model(op: Op, copies: int = 1, seed: int = 0) -> bytes:
                 gate = graph.inputs[1] if len(graph.inputs) > 1 else graph.input((1, 1, 1, op.in_channels))
                 graph.outputs.append(_multiply(graph, source, gate))
             case OpKind.CONCAT:
-                half = max(op.in_channels // 2, 1)
-                first, second, rest = _parted(graph, source, source, half)
-                graph.outputs += [second, _joined(graph, first, rest)]
+                half, rest = op.in_channels // 2, op.in_channels - op.in_channels // 2
+                first = _slice(graph, source, 0, half)
+                graph.outputs += [
+                    _slice(graph, source, 0, half),
+                    _joined(graph, first, _slice(graph, source, half, rest)),
+                ]
             case _:
                 graph.outputs.append(_apply(graph, op, source, constants))
     return graph.packed()
@@ -92,8 +95,7 @@ def _layer(graph: Graph, ops: tuple[Op, ...], source: int) -> int:
             case OpKind.SCALE:
                 current = _multiply(graph, excited, current)
             case OpKind.ADD if rejoin:
-                first, second, rest = _parted(graph, source, current, op.in_channels)
-                current = _joined(graph, _add(graph, first, second), rest)
+                current = _add_partly(graph, source, current, op.in_channels)
             case OpKind.ADD:
                 current = _add(graph, source, current)
             case OpKind.CONCAT:
@@ -182,14 +184,11 @@ def _slice(graph: Graph, source: int, begin: int, count: int) -> int:
     return graph.operator("SLICE", [source, start, extent], shape, "SliceOptions")
 
 
-def _parted(graph: Graph, identity: int, output: int, channels: int) -> tuple[int, int, int]:
-    """Return the first channels of both, which a partial shortcut adds, and the rest of `output`."""
+def _add_partly(graph: Graph, identity: int, output: int, channels: int) -> int:
+    """Add the first `channels` channels of `identity` to those of `output`; the others pass by."""
     total = graph.shape(output)[3]
-    return (
-        _slice(graph, identity, 0, channels),
-        _slice(graph, output, 0, channels),
-        _slice(graph, output, channels, total - channels),
-    )
+    added = _add(graph, _slice(graph, identity, 0, channels), _slice(graph, output, 0, channels))
+    return _joined(graph, added, _slice(graph, output, channels, total - channels))
 
 
 def _joined(graph: Graph, first: int, rest: int) -> int:

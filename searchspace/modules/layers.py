@@ -35,7 +35,7 @@ def gate(x: Tensor, kind: Gate) -> Tensor:
     return F.hardsigmoid(x) if kind is Gate.HARD else torch.sigmoid(x)
 
 
-def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
+def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int, bias: Tensor | None = None) -> Tensor:
     """Convolve (batch, in, size, size) with (out, in / groups, k, k), padded as TensorFlow's SAME."""
     kernel = weight.shape[-1]
     if stride == 1:
@@ -44,12 +44,12 @@ def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
         if outside > 0:
             weight = weight[..., outside : kernel - outside, outside : kernel - outside]
             kernel = weight.shape[-1]
-        return F.conv2d(x, weight, padding=kernel // 2, groups=groups)
+        return F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
     needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
     (top, left), (bottom, right) = [n // 2 for n in needed], [n - n // 2 for n in needed]
     if top == bottom and left == right:
-        return F.conv2d(x, weight, stride=stride, padding=(top, left), groups=groups)
-    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, stride=stride, groups=groups)
+        return F.conv2d(x, weight, bias, stride=stride, padding=(top, left), groups=groups)
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride=stride, groups=groups)
 
 
 class ConvBNAct(nn.Module):

@@ -8,6 +8,7 @@ Protocol: packages/modules/adb/protocol.txt and SYNC.TXT of the Android Open Sou
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
@@ -85,10 +86,8 @@ class _Connection:
         self._streams: dict[int, _Stream] = {}
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._socket.close()
 
     def send(self, command: bytes, first: int, second: int, data: bytes = b"") -> None:
@@ -189,7 +188,11 @@ class _Stream:
         if not packets:
             self._write(result.stdout + result.stderr)
             return
-        for kind, data in ((_STDOUT, result.stdout), (_STDERR, result.stderr), (_EXIT, bytes([result.returncode & 0xFF]))):
+        for kind, data in (
+            (_STDOUT, result.stdout),
+            (_STDERR, result.stderr),
+            (_EXIT, bytes([result.returncode & 0xFF])),
+        ):
             if data:
                 self._write(struct.pack("<BI", kind, len(data)) + data)
 

@@ -1,4 +1,4 @@
-"""Measuring a phone: the real adb program against a daemon that speaks its protocol, with everything that goes wrong."""
+"""Measuring a phone: the real adb program against a daemon that speaks its protocol, faults included."""
 
 from __future__ import annotations
 

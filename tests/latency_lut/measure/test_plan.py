@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_grid_lines_keep_the_ends_and_the_ratio(values, ratio):
     lines = plan.grid_lines(values, ratio)
     ordered = sorted(values)
     assert set(lines) <= values and {ordered[0], ordered[-1]} <= set(lines)
-    for below, above in zip(lines, lines[1:], strict=False):
+    for below, above in pairwise(lines):
         between = [value for value in ordered if below < value < above]
         assert above <= below * ratio or not between
 
