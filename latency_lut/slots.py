@@ -54,20 +54,23 @@ def _slot_factors(space: SearchSpace, costs: Sequence[OpCost]) -> list[list[Fact
     # The tuple is kept beside its sums so that no other object can take over its identity.
     layer_costs: dict[int, tuple[tuple[Op, ...], list[float]]] = {}
 
-    def priced(ops: tuple[Op, ...]) -> list[float]:
+    def op_priced(op: Op) -> tuple[float, ...]:
+        known = op_costs.get(op)
+        if known is None:
+            known = op_costs[op] = tuple(cost(op) for cost in costs)
+        return known
+
+    def layer_priced(ops: tuple[Op, ...]) -> list[float]:
         known = layer_costs.get(id(ops))
         if known is None:
-            for op in ops:
-                if op not in op_costs:
-                    op_costs[op] = tuple(cost(op) for cost in costs)
-            sums = [sum(column) for column in zip(*[op_costs[op] for op in ops], strict=True)]
+            sums = [sum(column) for column in zip(*map(op_priced, ops), strict=True)]
             known = layer_costs[id(ops)] = ops, sums or nothing
         return known[1]
 
     factors: list[list[Factor]] = [[] for _ in costs]
     for slot in space.slots:
         shape = [int(space.radices[choice]) for choice in slot.depends]
-        columns = np.array([priced(ops) for ops in space.slot_table(slot)], dtype=np.float64).T
+        columns = np.array([layer_priced(ops) for ops in space.slot_table(slot)], dtype=np.float64).T
         for of_cost, column in zip(factors, columns, strict=True):
             of_cost.append(Factor(slot.depends, column.reshape(shape)))
     return factors
