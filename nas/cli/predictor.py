@@ -78,7 +78,7 @@ def fit(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Fit a predictor to a table of accuracies; the same table and seed give the same file.
+    """Fit a predictor to a table of accuracies; on one machine the same table and seed give the same file.
 
     [bold]Example[/bold]
 

@@ -1,4 +1,4 @@
-"""Fitting a predictor to an accuracy table, the same numbers from the same table each time."""
+"""Fitting a predictor to an accuracy table; on one machine the same table gives the same file each time."""
 
 from __future__ import annotations
 
