@@ -1,5 +1,4 @@
-"""Data sets: `load_data` turns a specification such as `cifar10:PATH` into train and search splits of
-batches."""
+"""Data sets: `load_data` turns a specification such as `cifar10:PATH` into splits of batches."""
 
 from nas.data.batches import Batch, MemorySplit, Shard, Split, endless_batches
 from nas.data.load import Data, load_data

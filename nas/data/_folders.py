@@ -1,5 +1,4 @@
-"""Images in class folders, in a folder or a zip file: flat, split into train/ val/ test/, or with a
-labels.csv."""
+"""Images in class folders or listed in a labels.csv, in a folder or a zip file, with or without train/ val/ test/."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ LABELS_FILE = "labels.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """An opened image folder; `search` comes from val/ where there is a test/ too, else val/ is the test
-    part."""
+    """An opened image folder; `search` comes from val/ where there is a test/ too, else val/ is for testing."""
 
     classes: tuple[str, ...]
     train: Items
@@ -57,8 +55,7 @@ def open_image_folder(location: str | Path) -> ImageFolder:
 
 
 def list_items(archive: Archive, images: list[str], prefix: str, classes: tuple[str, ...]) -> Items:
-    """Return the images below `prefix`, labelled by the folder they lie in; raises UserError for other
-    classes."""
+    """Return the images below `prefix`, labelled by their folder; raises UserError for other classes."""
     index_of = {name: index for index, name in enumerate(classes)}
     labels = []
     for path in images:

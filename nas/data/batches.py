@@ -1,5 +1,4 @@
-"""A split of labelled images in memory and the batches drawn from it, a function of seed, epoch and step
-only."""
+"""A split of labelled images in memory and its batches, a function of seed, epoch and step only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Loading a data set: `load_data(spec, image_size, seed)` gives train and search splits; the test split is
-asked for."""
+"""Loading a data set: `load_data(spec, image_size, seed)` gives train and search splits, the test split on request."""
 
 from __future__ import annotations
 

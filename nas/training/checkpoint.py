@@ -1,5 +1,4 @@
-"""Checkpoints of a training run: written in one step, read without executing anything, refused for another
-run."""
+"""Checkpoints of a training run: written in one step, read without executing code, refused for another run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""How a run uses its machine: device, precision, memory layout, compilation. None of it changes what is
-learnt."""
+"""How a run uses its machine: device, precision, memory layout, compilation. None decides what is learnt."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A whole training run in its folder: settings, log, checkpoint, weights, test accuracy, picture, exported
-model."""
+"""A whole training run in its folder: settings, log, checkpoint, weights, accuracy, picture, exported model."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a training run starts from: the architecture at the data set's size and classes, and its first
-weights."""
+"""What a training run starts from: the architecture for the data set's images and classes, and its first weights."""
 
 from __future__ import annotations
 
