@@ -84,7 +84,7 @@ def train(
 
     [bold]Examples[/bold]
 
-      nas train mobilenet_v3_small --data digits --epochs 5
+      nas train mobilenet_v3_small --data digits --epochs 10
       nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar
       nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
     """
