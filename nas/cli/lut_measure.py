@@ -28,7 +28,9 @@ from nas.cli._on_device import (
 from searchspace.errors import UserError
 from searchspace.reference import reference_names
 from searchspace.resolve import resolve_network
-from searchspace.space import load_space
+from searchspace.space import load_space, space_names
+
+_FIT_SEED = 190502244  # apart from the small seeds that `nas lut validate --networks` draws with
 
 TargetOption = Annotated[
     str,
@@ -37,7 +39,9 @@ TargetOption = Annotated[
 SpacesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--space", metavar="SPACE", help="Measure every op of this space; may be repeated.  [default: mobile]"
+        "--space",
+        metavar="SPACE",
+        help="Measure every op of this space, or of `all`; may be repeated.  [default: mobile]",
     ),
 ]
 NamesOption = Annotated[
@@ -112,16 +116,17 @@ def _check_paths(path: Path, journal_path: Path, resume: bool) -> None:
 
 def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: int) -> tuple[list[Task], int]:
     """Return the ops, thinned out, and whole networks to time, and the largest resolution in pixels."""
-    loaded = [load_space(name) for name in spaces]
+    names = space_names() if "all" in spaces else spaces
+    loaded = [load_space(name) for name in names]
     # The reference networks are always covered: a table that cannot price MobileNetV2 is of little use.
     named = [resolve_network(name) for name in networks or reference_names()]
     wanted = plan.network_ops(named).union(*(plan.space_ops(space) for space in loaded))
     whole = named if networks else []
-    for number, space in enumerate(spaces):
-        share = len(range(number, fit_networks, len(spaces)))
-        whole += random_networks(space, share, seed=number).values()
+    for number, space in enumerate(names):
+        share = len(range(number, fit_networks, len(names)))
+        whole += random_networks(space, share, _FIT_SEED).values()
     resolution = max(architecture.resolution for architecture in [*named, *whole])
-    return [*plan.sampled(wanted, grid), *dict.fromkeys(whole[:fit_networks] if spaces else whole)], resolution
+    return [*plan.sampled(wanted, grid), *dict.fromkeys(whole)], resolution
 
 
 def _assembled(
