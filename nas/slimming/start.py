@@ -18,7 +18,7 @@ from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
 
 SIGNED_UNIT: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # scales pixels to [-1, 1], as TensorFlow's MobileNets
-RESTORING_IMAGES = 256
+RESTORING_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,10 @@ def _pretrained(settings: SlimSettings, weights: Path) -> Seed:
     if asked.with_resolution(architecture.resolution) != architecture:
         raise UserError(f"{weights} holds weights of another network: mobilenet_v2, not {settings.network}")
     tuner = Tuner(settings, SIGNED_UNIT)
-    small = tuner.network(asked, state)
+    small, train = tuner.network(asked, state), tuner.data().train
     with thread_limit(settings.threads):
-        restore_batch_norm(small, tuner.data().train.images_at(_first_images(tuner)))
+        restore_batch_norm(small, train.images_at(torch.arange(min(RESTORING_IMAGES, len(train)))))
     return Seed(asked, state_of(small), str(weights), SIGNED_UNIT)
-
-
-def _first_images(tuner: Tuner) -> Tensor:
-    return torch.arange(min(RESTORING_IMAGES, len(tuner.data().train)))
 
 
 @torch.no_grad()

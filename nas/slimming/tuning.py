@@ -23,15 +23,16 @@ from nas.training.execution import Execution, default_execution, reproducible
 from nas.training.failures import check_loss
 from nas.training.fine_tuning import fine_tune
 from nas.training.loop import train
-from nas.training.step import SETTLING_SHARES
 from netadapt.importance import State
 from netadapt.loop import Tuned
 from searchspace.architecture import Architecture
 from searchspace.low_resolution import for_images
 from searchspace.modules import Network, build_network, empty_network
+from searchspace.supernet import recalibrate
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 TAYLOR_BATCHES = 4
+CALIBRATION_IMAGES = 128
 MOMENTUM, WEIGHT_DECAY = 0.9, 4e-5
 
 
@@ -66,24 +67,36 @@ class Tuner:
         small = for_images(architecture, self.data().image_size)
         network = empty_network(small)
         network.load_state_dict(state)
+        default_execution().prepare(network)
         return network
 
     def tuned(self, architecture: Architecture, state: State, steps: int, seed: int) -> Network:
-        """Return the network after a short fine-tuning at a constant learning rate."""
-        settings = self.settings
-        network = self.network(architecture, state)
+        """Return the network after a short fine-tuning at a constant learning rate, its batch norm measured anew.
+
+        Statistics of the wider network are the largest part of what pruning spoils; measuring costs one forward pass.
+        """
+        settings, data = self.settings, self.data()
+        network, rate = self.network(architecture, state), settings.learning_rate
         with thread_limit(settings.threads):
             if self.teacher is not None:
-                distil(network, self.teaching(), self.data(), steps, settings.learning_rate, settings.batch_size, seed)
+                self.recalibrate(network)
+                distil(network, self.teaching(), data, steps, rate, settings.batch_size, seed)
             elif steps:
-                rate = settings.learning_rate
-                fine_tune(network, self.data(), steps, rate, seed, batch_size=settings.batch_size)
+                fine_tune(network, data, steps, rate, seed, batch_size=settings.batch_size)
+            if self.teacher is None:
+                self.recalibrate(network)
         return network
+
+    def recalibrate(self, network: Network) -> None:
+        """Measure the statistics of batch norm on training images, in place."""
+        train = self.data().train
+        images = train.images_at(torch.arange(min(CALIBRATION_IMAGES, len(train))))
+        recalibrate(network, [default_execution().place(images)])
 
     def teaching(self) -> Network:
         """Return the teacher, ready to be asked."""
         assert self.teacher is not None
-        return self.network(self.teacher.architecture, self.teacher.state).eval()
+        return self.network(self.teacher.architecture, self.teacher.state)
 
     def judged(self, network: Network) -> Tuned:
         """Return the network's accuracy and score on the search split."""
@@ -145,7 +158,12 @@ def train_final(tuner: Tuner, task: Final) -> FinalOutcome:
         network = build_network(for_images(task.architecture, data.image_size), seed=seed)
         recipe = settings.chosen_recipe(max(task.epochs, 1))
     else:
-        network = tuner.tuned(task.architecture, task.state, task.catch_up, seed)
+        as_it_is = not (task.epochs or task.catch_up)
+        network = (
+            tuner.network(task.architecture, task.state)
+            if as_it_is
+            else tuner.tuned(task.architecture, task.state, task.catch_up, seed)
+        )
         recipe = settings.fine_tuning_recipe()
     with thread_limit(settings.threads):
         if tuner.teacher is not None and task.state is not None:
@@ -173,15 +191,13 @@ def distil(
 ) -> None:
     """Train a network in place towards a teacher's outputs (Hinton et al. 2015, temperature 1), by SGD.
 
-    With few images of few classes labels would teach it to forget all others; the teacher's outputs keep them.
+    With few images of few classes labels would teach it to forget all others; the teacher's outputs keep them. Batch
+    norm keeps its statistics: batches this small would spoil them.
     """
     execution: Execution = default_execution()
     with reproducible(seed):
-        execution.prepare(network).train()
-        execution.prepare(teacher)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
-                module.momentum = max(module.momentum, min(0.1, SETTLING_SHARES / max(steps, 1)))
+        execution.prepare(network).eval()
+        execution.prepare(teacher).eval()
         optimizer = torch.optim.SGD(network.parameters(), learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
         batches = endless_batches(data.train, min(batch_size, len(data.train)), seed=seed)
         for step, (images, _) in zip(range(steps), batches, strict=False):
