@@ -37,6 +37,10 @@ _COLUMNS = {
 }
 
 
+# What a damaged row raises on its way to a sample; a short row leaves columns None.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UserError)
+
+
 def read_samples(path: str | Path, target: Target) -> Reading:
     """Read any block or network file of a known form for one phone.
 
@@ -47,26 +51,31 @@ def read_samples(path: str | Path, target: Target) -> Reading:
     if path.suffix in (".yaml", ".yml"):
         return read_block_yaml(path, target)
     rows = csv.DictReader(io.StringIO(read_text(path, "block or network file")))
-    read = _row_reader(set(rows.fieldnames or ()), path)
     reading = Reading()
-    for row in rows:
-        try:
-            reading.samples.append(read(row, target))
-        except Skipped as reason:
-            reading.skipped[str(reason)] += 1
-        except MissingPackage:
-            raise
-        except (ValueError, KeyError, TypeError, UserError) as error:
-            raise UserError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
+    try:
+        read = _row_reader(set(rows.fieldnames or ()))
+        for row in rows:
+            _read_row(row, read, target, reading)
+    except MissingPackage:
+        raise
+    except (*_UNREADABLE, csv.Error) as error:
+        raise UserError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
     return reading
 
 
-def _row_reader(columns: set[str], path: Path) -> RowReader:
+def _read_row(row: Row, read: RowReader, target: Target, reading: Reading) -> None:
+    try:
+        reading.samples.append(read(row, target))
+    except Skipped as reason:
+        reading.skipped[str(reason)] += 1
+
+
+def _row_reader(columns: set[str]) -> RowReader:
     for wanted, read in (*BLOCK_FORMS, *_NETWORK_FORMS):
         if wanted <= columns:
             return read
     raise UserError(
-        f"{path}: not a known form of block or network file; its columns are "
+        "not a known form of block or network file; its columns are "
         f"{', '.join(sorted(columns)[:12]) or '(none)'}. docs/latency.md lists the forms that are read"
     )
 

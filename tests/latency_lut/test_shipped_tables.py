@@ -1,0 +1,123 @@
+"""The tables that ship: what they cover, what they say of themselves, and how near they come to what was published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latency_lut import LatencyTable, Method, predict
+from latency_lut.calibrate.costs import nominal_costs
+from latency_lut.calibrate.inference import infer
+from latency_lut.calibrate.recipes import make_table, pixel1_observations, recipe_names
+from latency_lut.devices import load_device, shipped_names
+from latency_lut.networkfiles import read_samples
+from latency_lut.validate import target_of, validate
+from searchspace.architecture import Architecture
+from searchspace.errors import UserError
+from searchspace.reference import reference, reference_names
+from searchspace.space import load_space, space_names
+
+NAMES = ("pixel1", "pixel2", "pixel3", "pixel4", "galaxy_s10")
+ALL = (*NAMES, *(f"{name}_int8" for name in NAMES))
+
+
+@pytest.fixture(scope="module")
+def pixel1() -> LatencyTable:
+    return load_device("pixel")
+
+
+@pytest.fixture(scope="module")
+def some_networks() -> list[Architecture]:
+    rng = np.random.default_rng(5)
+    spaces = [load_space(name) for name in space_names()]
+    return [space.decode(genotype) for space in spaces for genotype in space.sample(rng, 8)]
+
+
+def test_every_shipped_table_has_a_recipe() -> None:
+    assert set(shipped_names()) == set(ALL) == set(recipe_names())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_shipped_table_prices_every_network_and_says_how_it_was_made(
+    name: str, some_networks: list[Architecture]
+) -> None:
+    table = load_device(name)
+    made = table.provenance
+    assert name == made.device + ("" if made.precision == "float32" else "_int8")
+    assert made.method is Method.CALIBRATED
+    assert made.points_used and made.left_out_error_pct and made.sources
+    assert made.interval_pct > made.left_out_error_pct
+    for architecture in [*some_networks, *map(reference, reference_names())]:
+        prediction = predict(table, architecture)
+        assert 0 < prediction.low_ms < prediction.latency_ms < prediction.high_ms
+        assert not prediction.extrapolated
+
+
+@pytest.mark.parametrize(
+    ("name", "published_ms"),
+    [
+        ("mobilenet_v3_large", 51.0), ("mobilenet_v3_small", 15.8), ("mobilenet_v2", 64.0), ("mnasnet_a1", 71.0),
+        ("proxylessnas_mobile", 72.0), ("mobilenet_v3_large_0.75", 39.0), ("mobilenet_v3_small_0.75", 12.8),
+    ],
+)  # fmt: skip
+def test_pixel1_is_on_the_scale_of_table_3(pixel1: LatencyTable, name: str, published_ms: float) -> None:
+    assert predict(pixel1, reference(name)).latency_ms == pytest.approx(published_ms, rel=0.06)
+
+
+def test_wider_deeper_and_larger_networks_take_longer(pixel1: LatencyTable) -> None:
+    widths = ["_0.35", "_0.5", "_0.75", "", "_1.3", "_1.4"]
+    by_width = [predict(pixel1, reference(f"mobilenet_v2{width}")).latency_ms for width in widths]
+    assert by_width == sorted(by_width)
+    sizes = (96, 112, 128, 160, 192, 208, 224, 256)
+    by_size = [predict(pixel1, reference("mobilenet_v3_large").with_resolution(s)).latency_ms for s in sizes]
+    assert by_size == sorted(by_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "mean_pct"),
+    [
+        ("pixel1", "tunas_pixel1_residual_blocks.csv", 0.5),
+        ("pixel1", "published_endpoints.csv", 2.0),
+        ("pixel1", "singlepath_pixel1_blocks.csv", 8.0),
+        ("pixel2", "published_endpoints.csv", 4.0),
+        ("pixel3", "published_endpoints.csv", 6.0),
+        ("pixel3_int8", "published_endpoints.csv", 6.0),
+    ],
+)
+def test_tables_reproduce_what_they_were_made_from(shared_data: Path, name: str, file: str, mean_pct: float) -> None:
+    table = load_device(name)
+    figures = validate(table, read_samples(shared_data / "latency" / file, target_of(table))).scores()
+    assert figures["count"]
+    assert figures["mean_abs_pct"] is not None
+    assert figures["mean_abs_pct"] < mean_pct
+
+
+@pytest.mark.parametrize("name", ["pixel4", "galaxy_s10_int8"])
+def test_end_to_end_networks_are_reproduced(shared_data: Path, name: str) -> None:
+    pytest.importorskip("pytorchcv")
+    table = load_device(name)
+    reading = read_samples(shared_data / "latency" / "tflite_end_to_end_pixel4_s10.csv", target_of(table))
+    figures = validate(table, reading).scores()
+    assert figures["mean_abs_pct"] is not None
+    assert figures["mean_abs_pct"] < 1.0
+
+
+def test_left_out_blocks_come_out_within_the_aim(shared_data: Path) -> None:
+    observations = [o for o in pixel1_observations(shared_data / "latency") if o.view == "tunas"][::2]
+    inference = infer(observations, nominal_costs(), {"tunas": 1.15})
+    assert 100 * np.abs(inference.errors_of("tunas", False)).mean() < 2.5
+
+
+@pytest.mark.parametrize("name", ["pixel2", "pixel1_int8"])
+def test_a_recipe_makes_the_shipped_file_again_bit_for_bit(shared_data: Path, name: str) -> None:
+    again = make_table(name, shared_data / "latency")
+    path = load_device(name).path
+    assert path is not None
+    assert again.to_text() == path.read_text()
+
+
+def test_an_unknown_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recipe makes 'pixel9'; recipes are galaxy_s10"):
+        make_table("pixel9", tmp_path)
