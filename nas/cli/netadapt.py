@@ -165,7 +165,7 @@ def netadapt(
     if json:
         print_json(result | {"folder": str(place)})
     else:
-        _print_result(result, place)
+        print_result(result, place)
 
 
 def slim(
@@ -214,7 +214,8 @@ def _print_start(job: SlimJob, console: Any) -> None:
     )
 
 
-def _print_result(result: dict[str, Any], place: Path) -> None:
+def print_result(result: dict[str, Any], place: Path) -> None:
+    """Show what came out of a run, the methods it is compared with included."""
     from rich.table import Table
 
     console = output_console()

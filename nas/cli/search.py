@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +13,6 @@ from nas.cli._common import (
     SeedOption,
     SpaceOption,
     note_console,
-    output_console,
     print_json,
 )
 from nas.cli._supernet_options import (
@@ -30,10 +27,8 @@ from nas.cli._supernet_options import (
 )
 
 if TYPE_CHECKING:
-    from nas.report.search_page import SearchSummary
-    from nas.runs.scoring import Watch
     from nas.runs.search import SearchSettings
-    from nas.search import Progress
+    from nas.slimming.settings import SlimSettings
 
 BudgetOption = Annotated[
     str,
@@ -51,6 +46,9 @@ NameOption = Annotated[
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 ExtrapolateOption = Annotated[
     bool, typer.Option("--extrapolate", help="Estimate operations outside the table's measured range, and flag them.")
+]
+NetadaptOption = Annotated[
+    str | None, typer.Option("--netadapt", metavar="TARGET", help="Then slim the network found to 51ms, or to 75%.")
 ]
 ExportOption = Annotated[
     bool, typer.Option("--export/--no-export", help="Write model.tflite and time it on this machine.")
@@ -76,6 +74,7 @@ def search(
     name: NameOption = None,
     resume: ResumeOption = False,
     extrapolate: ExtrapolateOption = False,
+    netadapt: NetadaptOption = None,
     export: ExportOption = True,
     json: JsonOption = False,
 ) -> None:
@@ -92,8 +91,10 @@ def search(
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
       nas search --budget 30ms --data digits --space mobile
+      nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --budget 60ms --resume            go on after an interruption
     """
+    from nas.cli._search_display import print_summary, search_progress
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
     from nas.runs.scoring import PredictedScoring, Scoring
@@ -105,7 +106,7 @@ def search(
         space=space,
         strategy=strategy,
         seed=seed,
-        evaluations=evaluations or (50_000 if data is None else 300),
+        evaluations=(50_000 if data is None else 300) if evaluations is None else evaluations,
         extrapolate=extrapolate,
     )
     scoring: Scoring = PredictedScoring(seed)
@@ -125,95 +126,47 @@ def search(
             seed=seed,
         )
         scoring, chosen = open_scoring(images), chosen | images.as_dict()
+    place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
+    shared = {"device": device, "seed": seed, "image_size": image_size, "subset": subset}
+    slimming = None if netadapt is None else _slim_settings(netadapt, place, data, **shared)
     prepared = prepare_search(settings, scoring)
     if export:
         require_exporter()
-    place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
     folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen)
     if folder.is_complete:
-        note_console().print(f"{place} is already finished; nothing to do.")
-        if json:
-            print_json(folder.result())
-        return
-    with _progress(settings.evaluations) as watch:
-        summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
+        note_console().print(f"The search in {place} is already finished.")
+        result = folder.result()
+    else:
+        with search_progress(settings.evaluations) as watch:
+            summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
+        if not json:
+            print_summary(summary, place)
+    if slimming is not None:
+        result |= {"netadapt": _hand_on(slimming, place / "netadapt", export=export, quiet=json)}
     if json:
         print_json(result)
-    else:
-        _print_result(summary, place)
+
+
+def _slim_settings(target: str, place: Path, data: str | None, **shared: Any) -> SlimSettings:
+    """Return the settings of slimming the network found; raises UserError before any work is done."""
+    from nas.slimming.settings import SlimSettings
+    from searchspace.errors import UserError
+
+    if data is None:
+        raise UserError(f"--netadapt {target} fine-tunes on images: add --data, or slim a trained network later")
+    return SlimSettings(network=str(place), target=target, data=data, **shared)
+
+
+def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) -> dict[str, Any]:
+    """Slim the network found, going on where an earlier try stopped, and return the result."""
+    from nas.cli.netadapt import print_result, slim
+
+    slimmed = slim(settings, place, resume=place.exists(), export=export)
+    if not quiet:
+        print_result(slimmed, place)
+    return slimmed
 
 
 def _default_name(settings: SearchSettings) -> str:
     parts = (Path(settings.device).stem, f"{settings.budget_ms:g}ms", Path(settings.space).stem)
     return "-".join(part.replace(":", "-") for part in parts)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Watch]:
-    """Show the search as a bar with the best network so far, and each later step as a line, on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    from nas.runs.scoring import Watch
-
-    columns = (
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[best]}"),
-    )
-    with Bars(*columns, console=note_console()) as bars:
-        searching = bars.add_task("Searching", total=total, best="")
-
-        def progress(state: Progress) -> None:
-            best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
-            bars.update(searching, completed=state.evaluations, best=best)
-
-        @contextmanager
-        def stage(name: str) -> Iterator[None]:
-            task = bars.add_task(name, total=1, best="")
-            yield
-            bars.update(task, completed=1)
-
-        yield Watch(progress=progress, stage=stage)
-
-
-def _print_result(summary: SearchSummary, place: Path) -> None:
-    from rich.table import Table
-
-    from nas.report.search_page import as_percent, finding_facts
-
-    winner = summary.winner
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("network", no_wrap=True)
-    for name in ("top-1", "found as fast", "latency", "90 % interval", "MAdds", "params"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for network in (winner, *summary.references):
-        table.add_row(
-            network.name + ("*" if network.note else ""),
-            f"{network.top1:.2f} %",
-            "" if network is winner else as_percent(summary.found_within(network.prediction.latency_ms)),
-            f"{network.prediction.latency_ms:.1f} ms",
-            f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
-            f"{network.architecture.madds / 1e6:.0f} M",
-            f"{network.architecture.params / 1e6:.2f} M",
-            style="bold" if network is winner else None,
-        )
-    console = output_console()
-    console.print(table)
-    for network in summary.references:
-        if network.note:
-            console.print(f"* {network.name}: {network.note}", style="dim", markup=False)
-    console.print(f"\nBudget {summary.budget_ms:g} ms on {summary.device}, kept by the upper end of the interval.")
-    console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
-    if summary.export is not None:
-        host_ms = summary.export.host_latency_ms
-        console.print(
-            f"On this machine {summary.export.file} took {host_ms:.1f} ms; its weights are {summary.export.weights}."
-        )
-    for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
-        console.print(f"{name}: {fact}", markup=False)
-    console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
-    console.print(f"  nas latency {place} mobilenet_v3_large --device {summary.device}", markup=False)

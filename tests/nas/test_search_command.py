@@ -147,6 +147,8 @@ def test_export_runs_the_model_and_marks_it_untrained(tmp_path: Path) -> None:
         (("--budget", "60ms", "--strategy", "luck"), "evolution"),
         (("--budget", "60ms", "--seed", "-1"), "seed"),
         (("--budget", "60ms", "--evaluations", "0"), "evaluations"),
+        (("--budget", "60ms", "--netadapt", "51ms"), "--data"),
+        (("--budget", "60ms", "--netadapt", "51", "--data", "digits"), "51ms"),
         (("--budget", "60ms", "--name", "a/b"), "--name"),
         (("--budget", "60ms", "--name", "a", "--out", "b"), "--out"),
         (("--budget", "60ms", "--resume", "--name", "nothing-here"), "no run to resume"),

@@ -1,0 +1,87 @@
+"""What a person sees of a search: progress on stderr while it works, a table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.cli._common import note_console, output_console
+
+if TYPE_CHECKING:
+    from nas.report.search_page import SearchSummary
+    from nas.runs.scoring import Watch
+    from nas.search import Progress
+
+
+@contextmanager
+def search_progress(total: int) -> Iterator[Watch]:
+    """Show the search as a bar with the best network so far, and each later step as a line, on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    from nas.runs.scoring import Watch
+
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[best]}"),
+    )
+    with Bars(*columns, console=note_console()) as bars:
+        searching = bars.add_task("Searching", total=total, best="")
+
+        def progress(state: Progress) -> None:
+            best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
+            bars.update(searching, completed=state.evaluations, best=best)
+
+        @contextmanager
+        def stage(name: str) -> Iterator[None]:
+            task = bars.add_task(name, total=1, best="")
+            yield
+            bars.update(task, completed=1)
+
+        yield Watch(progress=progress, stage=stage)
+
+
+def print_summary(summary: SearchSummary, place: Path) -> None:
+    """Print the network found beside the reference networks, and where everything was written."""
+    from rich.table import Table
+
+    from nas.report.search_page import as_percent, finding_facts
+
+    winner = summary.winner
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("network", no_wrap=True)
+    for name in ("top-1", "found as fast", "latency", "90 % interval", "MAdds", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for network in (winner, *summary.references):
+        table.add_row(
+            network.name + ("*" if network.note else ""),
+            f"{network.top1:.2f} %",
+            "" if network is winner else as_percent(summary.found_within(network.prediction.latency_ms)),
+            f"{network.prediction.latency_ms:.1f} ms",
+            f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
+            f"{network.architecture.madds / 1e6:.0f} M",
+            f"{network.architecture.params / 1e6:.2f} M",
+            style="bold" if network is winner else None,
+        )
+    console = output_console()
+    console.print(table)
+    for network in summary.references:
+        if network.note:
+            console.print(f"* {network.name}: {network.note}", style="dim", markup=False)
+    console.print(f"\nBudget {summary.budget_ms:g} ms on {summary.device}, kept by the upper end of the interval.")
+    console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
+    if summary.export is not None:
+        host_ms = summary.export.host_latency_ms
+        console.print(
+            f"On this machine {summary.export.file} took {host_ms:.1f} ms; its weights are {summary.export.weights}."
+        )
+    for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
+        console.print(f"{name}: {fact}", markup=False)
+    console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
+    console.print(f"  nas latency {place} mobilenet_v3_large --device {summary.device}", markup=False)

@@ -1,0 +1,42 @@
+"""Commands in the documents exist, with the options they are shown with."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from nas.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("runs/**/*.md")])
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Return (document, command line) for every `nas ...` line in a code block and every such span of text."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = re.findall(r"^(?:    |\$ )(?:\S*/)?(nas [^\n]+)", text, re.MULTILINE)
+        spans = re.findall(r"`(nas [a-z]+ [^`\n]*--[^`\n]+)`", text)
+        found += [(document.name, line.split("  #")[0].strip()) for line in (*lines, *spans)]
+    return found
+
+
+@pytest.mark.parametrize(("document", "line"), sorted(set(shown_commands())))
+def test_documented_command_is_understood(document: str, line: str) -> None:
+    words = [word for word in shlex.split(line.replace("…", "...")) if word not in ("...", "&&")][1:]
+    command = get_command(app.app)
+    context = command.make_context("nas", [], resilient_parsing=True)
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(context, words)
+        context = typer.Context(command, info_name=name, parent=context)
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = [word.split("=")[0] for word in words if word.startswith("-") and len(word) > 1]
+    assert set(given) - {"--help"} <= known
+    needed = {p.opts[0] for p in command.params if p.required and p.opts[0].startswith("--")}
+    assert not given or needed <= set(given), f"{document}: {line} lacks a required option"
