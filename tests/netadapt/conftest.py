@@ -12,7 +12,10 @@ from searchspace.ops import Op, OpKind
 from searchspace.text import parse
 
 SMALL = "r32,stem_k3_s2_c16_hs,ir_k3_s1_h48_c24_re,ir_k3_s1_h64_c24_re_se16,ir_k5_s2_h72_c40_hs_se24,head_c64_h48_hs,n5"
-MIXED = "r32,stem_k3_s2_c24_r6,ir_k3_s1_h24_c32_r6,sg_k3_s1_h16_c32_r6_id1/2,sg_k3_s2_h16_c48_r6,ds_k3_s1_c40_re,cn_k3_s1_c40_re,head_re,n5"
+MIXED = (
+    "r32,stem_k3_s2_c24_r6,ir_k3_s1_h24_c32_r6,sg_k3_s1_h16_c32_r6_id1/2,sg_k3_s2_h16_c48_r6,"
+    "ds_k3_s1_c40_re,cn_k3_s1_c40_re,head_re,n5"
+)
 ALL = Widths(parts=frozenset(Part))
 
 

@@ -140,7 +140,7 @@ def test_exactly_the_structural_widths_are_refused(data: st.DataObject) -> None:
     width = data.draw(st.integers(1, group.width - 1))
     refused = width in structural_widths(tuple(architecture.placed_blocks()), group)
     if refused:
-        with pytest.raises(UserError, match="would vanish|nothing is left"):
+        with pytest.raises(UserError, match=r"would vanish|nothing is left"):
             resized(architecture, {group: width})
     else:
         assert _shape(resized(architecture, {group: width})) == _shape(architecture)
