@@ -52,10 +52,14 @@ def fit_predictor(table: AccuracyTable, seed: int = 0) -> Predictor:
 
 
 def _fit(layout: Layout, rows: Rows, top1: NDArray[np.float64], seed: int) -> Predictor:
+    import scipy.linalg  # noqa: F401 - before the limit, which holds for libraries already loaded
+    from threadpoolctl import threadpool_limits
+
     lightgbm = import_lightgbm()
     mean, deviation = float(top1.mean()), float(top1.std()) or 1.0
     target = (top1 - mean) / deviation
-    kernel = fit_kernel(layout, rows, target, _POINTS, np.random.default_rng(seed))
+    with threadpool_limits(limits=1, user_api="blas"):  # the number of threads would show in the last digits
+        kernel = fit_kernel(layout, rows, target, _POINTS, np.random.default_rng(seed))
     data = lightgbm.Dataset(layout.features(rows), target)
     trees = lightgbm.train({**_BOOSTING, "seed": seed}, data, num_boost_round=_TREES)
     return Predictor(

@@ -55,14 +55,22 @@ class Predictor:
     def top1(self, rows: Rows) -> NDArray[np.float64]:
         """Return top-1 in percent, shape (n,), for rows of shape (n, columns of the layout)."""
         features = self.layout.features(rows)
-        smooth = self.kernel.predict(features, self._point_features)
-        stepped = np.asarray(self._booster.predict(features)) if len(rows) else np.empty(0)
+        # Batches of a search are too small to share: threads would wait for each other more than they work.
+        with self._thread_pools.limit(limits=1, user_api="blas"):
+            smooth = self.kernel.predict(features, self._point_features)
+        stepped = np.asarray(self._booster.predict(features, num_threads=1)) if len(rows) else np.empty(0)
         blend = (1 - self.share_of_trees) * smooth + self.share_of_trees * stepped
         return np.round(self.mean + self.deviation * blend, _DECIMALS)
 
     @cached_property
     def _point_features(self) -> Features:
         return self.layout.features(self.kernel.points)
+
+    @cached_property
+    def _thread_pools(self) -> Any:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController()
 
     @cached_property
     def _booster(self) -> Any:
