@@ -1,6 +1,6 @@
 """How long the table of this machine takes, and how far its predictions lie from networks timed afterwards.
 
-    OMP_NUM_THREADS=1 python benchmarks/host_table.py [--space mobile] [--grid 1.5] [--networks 30] [--precision float32]
+    OMP_NUM_THREADS=1 python benchmarks/host_table.py [--space mobile] [--grid 1.5] [--networks 30] [--precision int8]
 
 Prints: ops measured and wanted, minutes, the share of building models, the error of interpolated ops (each left out in
 turn), the error of networks left out of the fit, and, on fresh random networks, mean error, bias and coverage of the
