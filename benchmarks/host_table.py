@@ -65,13 +65,11 @@ def main() -> None:
     print(f"{options.space}: {len(ops)} of {len(wanted)} ops and {_FIT_NETWORKS} networks in {minutes:.1f} min")
     print(f"building models: {build_s:.1f} s, {100 * build_s / (60 * minutes):.1f} % of that")
     print(f"ops left out of the grid: mean error {left_one_out.mean_abs_pct:.2f} %")
+    print(f"networks left out of the fit: mean error {made.left_out_error_pct:.2f} %")
     print(
-        f"networks left out of the fit: mean error {made.left_out_error_pct:.2f} %, 90 % within {made.interval_pct:.2f} %"
+        f"{scores['count']} fresh networks: mean error {scores['mean_abs_pct']:.2f} %, bias {scores['bias_pct']:+.2f} %"
     )
-    print(
-        f"{scores['count']} fresh networks: mean error {scores['mean_abs_pct']:.2f} %, bias {scores['bias_pct']:+.2f} %, "
-        f"inside the 90 % interval {scores['coverage_90_pct']:.0f} %"
-    )
+    print(f"inside their 90 % interval (within {made.interval_pct:.2f} %): {scores['coverage_90_pct']:.0f} %")
 
 
 if __name__ == "__main__":

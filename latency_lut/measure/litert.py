@@ -127,8 +127,9 @@ def load(model: str | Path | bytes, threads: int = 1) -> Any:
         raise missing_package("running TFLite models", error) from error
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     try:
-        interpreter = Interpreter(num_threads=threads, **source)
-        interpreter.allocate_tensors()
+        with _quiet_greeting():
+            interpreter = Interpreter(num_threads=threads, **source)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         where = "the model" if isinstance(model, bytes) else str(model)
         raise UserError(f"LiteRT cannot run {where}: {error}") from error
@@ -242,6 +243,19 @@ def _quiet_conversion() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
+
+
+@contextlib.contextmanager
+def _quiet_greeting() -> Iterator[None]:
+    """Keep off the terminal what XNNPACK says natively when a process first uses it."""
+    if next(_greeting, None) is None:
+        yield
+        return
+    with open(os.devnull, "w") as sink, _native_stderr_to(sink.fileno()):
+        yield
+
+
+_greeting = iter(["once"])
 
 
 @contextlib.contextmanager
