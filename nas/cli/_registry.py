@@ -6,9 +6,11 @@ imported only when the command runs.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 LOOK = "Look at networks, spaces and phones"
@@ -25,12 +27,20 @@ class CommandEntry:
     module: str
     function: str
     panel: str
-    summary: str
 
     def load(self) -> Callable[..., Any]:
         """Import the command's module and return its function."""
         function: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
         return function
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring, read without importing its module."""
+        spec = importlib.util.find_spec(self.module)
+        assert spec is not None and spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == self.function)
+        return (ast.get_docstring(function) or self.name).splitlines()[0]
 
     def exists(self) -> bool:
         """Whether the command's module is there, found without importing it."""
@@ -43,93 +53,21 @@ GROUPS = {
 }
 
 COMMANDS = (
-    CommandEntry("", "show", "nas.cli.show", "show", LOOK, "Layers, parameters and multiply-adds of a network."),
-    CommandEntry("", "latency", "nas.cli.latency", "latency", LOOK, "Predicted latency on a phone, by layer."),
-    CommandEntry("", "spaces", "nas.cli.spaces", "spaces", LOOK, "The search spaces and how many networks each holds."),
-    CommandEntry(
-        "",
-        "devices",
-        "nas.cli.devices",
-        "devices",
-        LOOK,
-        "The phones with a table, and how far to trust each.",
-    ),
-    CommandEntry(
-        "",
-        "search",
-        "nas.cli.search",
-        "search",
-        FIND,
-        "Find the most accurate network within a latency budget.",
-    ),
-    CommandEntry(
-        "",
-        "train",
-        "nas.cli.train",
-        "train",
-        FIND,
-        "Train a network on images, test it once on images it never saw, and export it with its weights.",
-    ),
-    CommandEntry(
-        "",
-        "netadapt",
-        "nas.cli.netadapt",
-        "netadapt",
-        FIND,
-        "Slim a trained network, width by width, until a phone's latency (or its multiply-adds or parameters) fits.",
-    ),
-    CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST, "How well the supernet ranks networks."),
-    CommandEntry(
-        "lut",
-        "measure",
-        "nas.cli.lut_measure",
-        "measure",
-        TRUST,
-        "Measure a table on this machine or a phone.",
-    ),
-    CommandEntry(
-        "lut",
-        "calibrate",
-        "nas.cli.lut_calibrate",
-        "calibrate",
-        TRUST,
-        "Infer a table from blocks and networks.",
-    ),
-    CommandEntry(
-        "lut", "validate", "nas.cli.lut_validate", "validate", TRUST, "Compare predictions with measurements."
-    ),
-    CommandEntry("lut", "import", "nas.cli.lut_convert", "import_table", TRUST, "Read another project's table."),
-    CommandEntry("lut", "export", "nas.cli.lut_convert", "export_table", TRUST, "Write a table for another project."),
-    CommandEntry(
-        "predictor",
-        "show",
-        "nas.cli.predictor",
-        "show",
-        TRUST,
-        "What a predictor rests on, and its error on networks left out of the fit.",
-    ),
-    CommandEntry(
-        "predictor",
-        "score",
-        "nas.cli.predictor",
-        "score",
-        TRUST,
-        "Predicted top-1 of networks, or of the members of the space nearest to them.",
-    ),
-    CommandEntry(
-        "predictor",
-        "fit",
-        "nas.cli.predictor",
-        "fit",
-        TRUST,
-        "Fit a predictor to a table of accuracies; the same table and seed give the same file.",
-    ),
-    CommandEntry(
-        "predictor",
-        "validate",
-        "nas.cli.predictor",
-        "validate",
-        TRUST,
-        "Score the predictor on networks of known accuracy.",
-    ),
+    CommandEntry("", "show", "nas.cli.show", "show", LOOK),
+    CommandEntry("", "latency", "nas.cli.latency", "latency", LOOK),
+    CommandEntry("", "spaces", "nas.cli.spaces", "spaces", LOOK),
+    CommandEntry("", "devices", "nas.cli.devices", "devices", LOOK),
+    CommandEntry("", "search", "nas.cli.search", "search", FIND),
+    CommandEntry("", "train", "nas.cli.train", "train", FIND),
+    CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
+    CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
+    CommandEntry("lut", "measure", "nas.cli.lut_measure", "measure", "Commands"),
+    CommandEntry("lut", "calibrate", "nas.cli.lut_calibrate", "calibrate", "Commands"),
+    CommandEntry("lut", "validate", "nas.cli.lut_validate", "validate", "Commands"),
+    CommandEntry("lut", "import", "nas.cli.lut_convert", "import_table", "Commands"),
+    CommandEntry("lut", "export", "nas.cli.lut_convert", "export_table", "Commands"),
+    CommandEntry("predictor", "show", "nas.cli.predictor", "show", "Commands"),
+    CommandEntry("predictor", "score", "nas.cli.predictor", "score", "Commands"),
+    CommandEntry("predictor", "fit", "nas.cli.predictor", "fit", "Commands"),
+    CommandEntry("predictor", "validate", "nas.cli.predictor", "validate", "Commands"),
 )

@@ -37,6 +37,13 @@ class LazyGroup(TyperGroup):
 
     # `Any`: typer's context and command classes have moved between its releases.
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help page, with the first line of each command's docstring beside its name."""
+        for entry in COMMANDS:
+            if entry.group == self._group and entry.name in self.commands:
+                self.commands[entry.name].help = entry.summary
+        super().format_help(ctx, formatter)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command named by the first argument and import its module."""
         name, command, rest = super().resolve_command(ctx, args)
@@ -112,7 +119,7 @@ def _assemble() -> typer.Typer:
         root.add_typer(groups[name], name=name, rich_help_panel=panel)
     for entry in COMMANDS:
         if entry.exists():
-            register = groups[entry.group].command(entry.name, help=entry.summary, rich_help_panel=entry.panel)
+            register = groups[entry.group].command(entry.name, rich_help_panel=entry.panel)
             register(_listed(entry))
     return root
 

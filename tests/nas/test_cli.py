@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,8 +39,8 @@ def test_every_command_teaches_itself(entry: CommandEntry) -> None:
     text = invoke(*filter(None, (entry.group, entry.name)), "--help").output
     assert "--json" in text
     assert "Example" in text
-    first_line = inspect.getdoc(entry.load()).splitlines()[0]
-    assert first_line == entry.summary, "the list of commands and the command's own page say the same"
+    assert entry.summary in " ".join(text.split())
+    assert entry.summary in " ".join(re.sub("[│─╭╮╰╯]", "", invoke(*entry.group.split(), "--help").output).split())
 
 
 def test_help_imports_no_command(tmp_path: Path) -> None:
@@ -79,13 +79,12 @@ def test_show_fits_a_narrow_terminal() -> None:
     assert "…" not in table, "a column was cut"
 
 
-def test_show_is_quick_without_torch() -> None:
-    best = 9.0
-    for _ in range(3):
-        start = time.perf_counter()
-        assert run("show", "mobilenet_v3_large").returncode == 0
-        best = min(best, time.perf_counter() - start)
-    assert best < 1.0
+def test_show_is_quick() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run("show", "mobilenet_v3_large").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time, since other work on the machine must not fail this test.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
 def test_latency_of_one_network() -> None:
