@@ -8,7 +8,7 @@ where it stopped: the trainings from their checkpoints, the search from its jour
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas.evaluators import Evaluator, SupernetEvaluator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nas.data import Data
     from nas.training.checkpoint import Checkpoints
     from nas.training.execution import Execution
+    from nas.training.history import Observer
+    from nas.training.recipes import Recipe
     from searchspace.modules import Network
     from searchspace.supernet import Supernet
 
@@ -36,7 +38,8 @@ class SupernetSettings:
     """How images decide a search. `mode` and `warm_up` are those of `nas.training.supernet`.
 
     `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
-    `image_size` defaults to the images' own; `subset` keeps that many training images.
+    `image_size` defaults to the images' own; `subset` keeps that many training images; `batch_size` and
+    `learning_rate` replace those of the recipe for the supernet.
     """
 
     data: str
@@ -46,6 +49,8 @@ class SupernetSettings:
     warm_up: float = 0.0
     epochs: int = 30
     winner_epochs: int = 30
+    batch_size: int | None = None
+    learning_rate: float | None = None
     from_scratch: bool = False
     search_images: int = 1000
     seed: int = 0
@@ -60,6 +65,15 @@ class SupernetSettings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)
+
+    def recipe(self) -> Recipe:
+        """Return how the supernet is trained."""
+        from nas.training.recipes import short
+
+        recipe = short(self.epochs)
+        if self.batch_size is not None:
+            recipe = recipe.with_batch_size(self.batch_size)
+        return recipe if self.learning_rate is None else replace(recipe, learning_rate=self.learning_rate)
 
 
 class SupernetScoring:
@@ -80,24 +94,10 @@ class SupernetScoring:
 
     def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
         """Train the supernet, or take up its training, and return what scores with it."""
-        from nas.training.recipes import short
-        from nas.training.supernet import train_supernet
-        from searchspace.supernet import Supernet
-
         settings = self.settings
-        supernet = Supernet(space, seed=settings.seed, image_size=self.data.image_size)
         with watch.stage(f"Training the supernet on {len(self.data.train):,} images"):
-            train_supernet(
-                supernet,
-                self.data,
-                short(settings.epochs),
-                mode=settings.mode,
-                warm_up=settings.warm_up,
-                seed=settings.seed,
-                execution=self.execution,
-                checkpoints=_checkpoints(folder, SUPERNET),
-            )
-        self._supernet = supernet.cpu()
+            supernet = trained_supernet(space, self.data, settings, folder, self.execution)
+        self._supernet = supernet
         facts = {"supernet": f"{settings.mode} training, {settings.epochs} epochs of {len(self.data.train):,} images"}
         return SupernetEvaluator(
             supernet, self.data, seed=settings.seed, search_images=settings.search_images, facts=facts
@@ -164,6 +164,33 @@ class SupernetScoring:
             check = check_accuracy(network, folder.file(model), images.numpy(), labels.numpy().astype(np.int64))
             found["export_check"] = asdict(check)
         return found
+
+
+def trained_supernet(
+    space: SearchSpace,
+    data: Data,
+    settings: SupernetSettings,
+    folder: RunFolder,
+    execution: Execution | None = None,
+    observer: Observer | None = None,
+) -> Supernet:
+    """Return a supernet trained by the settings, on the CPU; goes on from its checkpoint in the folder."""
+    from nas.training.supernet import train_supernet
+    from searchspace.supernet import Supernet
+
+    supernet = Supernet(space, seed=settings.seed, classes=len(data.classes), image_size=data.image_size)
+    train_supernet(
+        supernet,
+        data,
+        settings.recipe(),
+        mode=settings.mode,
+        warm_up=settings.warm_up,
+        seed=settings.seed,
+        execution=execution,
+        checkpoints=_checkpoints(folder, SUPERNET),
+        observer=observer,
+    )
+    return supernet.cpu()
 
 
 def open_scoring(settings: SupernetSettings) -> SupernetScoring:

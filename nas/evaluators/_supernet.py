@@ -13,6 +13,7 @@ from searchspace.choices import Genotypes
 
 if TYPE_CHECKING:
     from nas.data import Batch, Data
+    from nas.training.evaluation import Accuracy
     from searchspace.supernet import Supernet
 
 
@@ -68,17 +69,13 @@ class SupernetEvaluator:
 
     def top1(self, genotypes: Genotypes) -> Values:
         """Return top-1 in percent, shape (n,), for genotypes of shape (n, choices)."""
+        return np.array([self.accuracy(genotype).top1 for genotype in genotypes])
+
+    def accuracy(self, genotype: Genotypes) -> Accuracy:
+        """Return the accuracy and loss of one network, shape (choices,)."""
         from nas.training.supernet import score_network
 
-        found = (score_network(self.supernet, row, self._calibration, self._batches) for row in genotypes)
-        return np.array([accuracy.top1 for accuracy in found])
-
-    def losses(self, genotypes: Genotypes) -> Values:
-        """Return mean cross-entropies in nats, shape (n,): a finer score than top-1 on few images."""
-        from nas.training.supernet import score_network
-
-        found = (score_network(self.supernet, row, self._calibration, self._batches) for row in genotypes)
-        return np.array([accuracy.loss for accuracy in found])
+        return score_network(self.supernet, genotype, self._calibration, self._batches)
 
 
 def _drawn(data: Data, count: int, seed: int) -> list[Batch]:

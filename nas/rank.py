@@ -1,0 +1,272 @@
+"""How well a supernet ranks networks, beside how well their size or latency alone would.
+
+The truth is either a file of published accuracies or stand-alone trainings of a fixed set of networks on the same
+images. Every score is reported with a bootstrap interval, over all networks and within the best tenth.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.evaluators import SupernetEvaluator
+from nas.objective import Values
+from nas.runs.folder import RunFolder
+from nas.supernet_search import SupernetSettings, trained_supernet
+from searchspace.choices import Genotypes
+from searchspace.errors import UserError
+from searchspace.files import read_text, sha256_text, write_atomic
+from searchspace.space import SearchSpace, load_space
+
+SCORES = "scores.jsonl"
+NETWORKS = "networks.csv"
+PICTURE = "ranking.png"
+RESAMPLES = 1000
+BEST_SHARE = 0.1
+# Networks to compare are drawn with a seed of their own, so that every run of a space compares the same ones.
+NETWORKS_SEED = 20_240
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankSettings:
+    """What is ranked: `networks` of a space, against the file `against` or, without one, stand-alone trainings."""
+
+    space: str
+    supernet: SupernetSettings
+    device: str = "pixel"
+    against: str | None = None
+    networks: int = 200
+    alone_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        if self.networks < 10:
+            raise UserError(f"networks is {self.networks}, expected at least 10 to rank")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correlation:
+    """Rank correlations of one score with the truth, with 95 % bootstrap intervals, over `count` networks."""
+
+    count: int
+    kendall: float
+    kendall_low: float
+    kendall_high: float
+    spearman: float
+    spearman_low: float
+    spearman_high: float
+
+
+def correlation(score: Values, truth: Values, seed: int = 0) -> Correlation:
+    """Correlate a score with the truth, both of shape (n,), higher meaning better."""
+    from scipy.stats import kendalltau, spearmanr
+
+    def both(rows: Any) -> tuple[float, float]:
+        return float(kendalltau(score[rows], truth[rows])[0]), float(spearmanr(score[rows], truth[rows])[0])
+
+    rng = np.random.default_rng(seed)
+    draws = np.array([both(rng.integers(0, len(truth), len(truth))) for _ in range(RESAMPLES)])
+    (kendall_low, spearman_low), (kendall_high, spearman_high) = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+    kendall, spearman = both(slice(None))
+    return Correlation(
+        count=len(truth),
+        kendall=kendall,
+        kendall_low=float(kendall_low),
+        kendall_high=float(kendall_high),
+        spearman=spearman,
+        spearman_low=float(spearman_low),
+        spearman_high=float(spearman_high),
+    )
+
+
+def compare(scores: Mapping[str, Values], truth: Values, seed: int = 0) -> dict[str, dict[str, Correlation]]:
+    """Correlate every score with the truth: {score: {"all": ..., "best tenth": ...}}, the best by truth."""
+    best = truth >= np.quantile(truth, 1 - BEST_SHARE)
+    return {
+        name: {"all": correlation(score, truth, seed), "best tenth": correlation(score[best], truth[best], seed)}
+        for name, score in scores.items()
+    }
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Networks (n, choices) with what is known of them: top-1 in percent (n,), and where it comes from."""
+
+    genotypes: Genotypes
+    top1: Values
+    source: str
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of which networks are compared."""
+        return sha256_text("\n".join(",".join(map(str, row)) for row in self.genotypes.tolist()))
+
+
+def published(path: str | Path, space: SearchSpace, networks: int) -> Truth:
+    """Read accuracies from a CSV file: a column `choices` of value indices, columns that start with `top1`.
+
+    At most `networks` of them, always the same ones. Raises UserError naming the row that does not fit the space.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_text(path, "file of accuracies"))))
+    columns = [name for name in (rows[0] if rows else {}) if name.startswith("top1")]
+    if not columns or "choices" not in rows[0]:
+        raise UserError(f"{path}: expected the columns `choices` (one digit a choice) and `top1...`")
+    order = np.random.default_rng(NETWORKS_SEED).permutation(len(rows))[:networks]
+    genotypes, top1 = [], []
+    for number in sorted(order.tolist()):
+        row = rows[number]
+        try:
+            genotypes.append([int(digit) for digit in row["choices"]])
+            top1.append(float(np.mean([float(row[column]) for column in columns])))
+            space.check(genotypes[-1])
+        except (ValueError, TypeError, UserError) as error:
+            raise UserError(f"{path}, line {number + 2}: {error}") from None
+    return Truth(space.check(genotypes), np.array(top1), f"published, mean of {', '.join(columns)}")
+
+
+def rank(settings: RankSettings, folder: RunFolder, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Train the supernet, find the truth, compare, and write everything into the folder; return the result.
+
+    An interrupted run goes on where it stopped. Raises UserError for whatever is wrong with settings or data.
+    """
+    from nas.data import load_data
+
+    images = settings.supernet
+    data = load_data(images.data, images.image_size, images.seed, images.subset)
+    space = load_space(settings.space).with_classes(len(data.classes))
+    known = published(settings.against, space, settings.networks) if settings.against else None
+    told(f"training the supernet on {len(data.train):,} images")
+    supernet = trained_supernet(space, data, images, folder)
+    evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
+    genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
+    told(f"scoring {len(genotypes)} networks with the supernet")
+    scores = _remembered(folder, "supernet", genotypes, lambda row: _score(evaluator, row), told)
+    truth = known or _trained_alone(settings, space, data, genotypes, folder, told)
+    return _report(settings, space, truth, scores, folder)
+
+
+def _score(evaluator: SupernetEvaluator, genotype: Genotypes) -> dict[str, float]:
+    accuracy = evaluator.accuracy(genotype)
+    return {"top1": accuracy.top1, "loss": accuracy.loss}
+
+
+def _trained_alone(
+    settings: RankSettings,
+    space: SearchSpace,
+    data: Any,
+    genotypes: Genotypes,
+    folder: RunFolder,
+    told: Callable[[str], None],
+) -> Truth:
+    """Train every network on its own, all alike, and take its accuracy on the search split."""
+    from nas.training.loop import train
+    from nas.training.recipes import short
+    from searchspace.low_resolution import for_images
+    from searchspace.modules import build_network
+
+    def top1(genotype: Genotypes) -> dict[str, float]:
+        network = build_network(for_images(space.decode(genotype), data.image_size), seed=settings.supernet.seed)
+        history = train(network, data, short(settings.alone_epochs), seed=settings.supernet.seed)
+        return {"top1": history.final.search.top1}
+
+    told(f"training {len(genotypes)} networks alone, {settings.alone_epochs} epochs each")
+    found = _remembered(folder, "alone", genotypes, top1, told)
+    source = f"trained alone, {settings.alone_epochs} epochs, accuracy on the search split"
+    return Truth(genotypes, np.array([one["top1"] for one in found]), source)
+
+
+def _remembered(
+    folder: RunFolder,
+    what: str,
+    genotypes: Genotypes,
+    compute: Callable[[Genotypes], dict[str, float]],
+    told: Callable[[str], None],
+) -> list[dict[str, float]]:
+    """Compute something of every network, each once: lines of a file remember it; a torn last line is dropped."""
+    path = folder.file(SCORES)
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+        write_atomic(path, "".join(lines))
+    known = {(entry["what"], tuple(entry["genotype"])): entry["found"] for entry in map(json.loads, lines)}
+    found = []
+    with path.open("a") as file:
+        for number, genotype in enumerate(genotypes, start=1):
+            key = (what, tuple(genotype.tolist()))
+            if key not in known:
+                known[key] = compute(genotype)
+                file.write(json.dumps({"what": what, "genotype": key[1], "found": known[key]}) + "\n")
+                file.flush()
+                if number % 10 == 0:
+                    told(f"{what}: {number} of {len(genotypes)}")
+            found.append(known[key])
+    return found
+
+
+def _report(
+    settings: RankSettings, space: SearchSpace, truth: Truth, found: list[dict[str, float]], folder: RunFolder
+) -> dict[str, Any]:
+    from latency_lut import predict
+    from latency_lut.devices import load_device
+    from latency_lut.errors import UnmeasuredOp
+
+    networks = [space.decode(genotype) for genotype in truth.genotypes]
+    table = load_device(settings.device)
+    scores = {
+        "supernet loss": -np.array([one["loss"] for one in found]),
+        "supernet top-1": np.array([one["top1"] for one in found]),
+        "multiply-adds": np.array([network.madds for network in networks], dtype=float),
+    }
+    with suppress(UnmeasuredOp):  # a table that does not know the space: the other scores stand
+        scores["latency"] = np.array([predict(table, network, True).latency_ms for network in networks])
+    compared = compare(scores, truth.top1)
+    columns = {"genotype": ["".join(map(str, row)) for row in truth.genotypes.tolist()], "top1": truth.top1} | scores
+    folder.write(NETWORKS, _csv(columns))
+    folder.write(PICTURE, draw_ranking(scores["supernet loss"], truth, compared["supernet loss"]["all"]))
+    result = {
+        "space": settings.space,
+        "networks": len(networks),
+        "networks_sha256": truth.fingerprint,
+        "truth": truth.source,
+        "device": settings.device,
+        "supernet": settings.supernet.as_dict() | {"data": settings.supernet.data.partition(":")[0]},
+        "correlations": {name: {part: asdict(one) for part, one in parts.items()} for name, parts in compared.items()},
+    }
+    folder.finish(result)
+    return result
+
+
+def _csv(columns: Mapping[str, Any]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return buffer.getvalue()
+
+
+def draw_ranking(score: Values, truth: Truth, found: Correlation) -> bytes:
+    """Return a picture (PNG) of the supernet's score against the truth."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(-score, truth.top1, s=8, alpha=0.6, linewidths=0)
+    axes.invert_xaxis()
+    axes.set_xlabel("loss with the supernet's weights, nats")
+    axes.set_ylabel(f"top-1, % ({truth.source.split(',')[0]})")
+    interval = f"{found.kendall_low:.3f} to {found.kendall_high:.3f}"
+    axes.set_title(f"Kendall tau {found.kendall:.3f} ({interval}), {found.count} networks", fontsize=10)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": ""})
+    return buffer.getvalue()
