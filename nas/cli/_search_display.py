@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def search_progress(total: int) -> Iterator[Watch]:
     """Show the search as a bar with the best network so far, and each later step as a line, on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     from nas.runs.scoring import Watch
@@ -28,21 +28,22 @@ def search_progress(total: int) -> Iterator[Watch]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[best]}"),
     )
     with Bars(*columns, console=note_console()) as bars:
-        searching = bars.add_task("Searching", total=total, best="")
+        searching = bars.add_task("Searching", total=total, best="", visible=False, start=False)
 
         def progress(state: Progress) -> None:
             best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
-            bars.update(searching, completed=state.evaluations, best=best)
+            bars.start_task(searching)
+            bars.update(searching, completed=state.evaluations, best=best, visible=True)
 
         @contextmanager
-        def stage(name: str) -> Iterator[None]:
+        def stage(name: str) -> Iterator[Callable[[float, float], None]]:
             task = bars.add_task(name, total=1, best="")
-            yield
-            bars.update(task, completed=1)
+            yield lambda done, out_of: bars.update(task, completed=done, total=out_of)
+            bars.update(task, completed=bars.tasks[task].total)
 
         yield Watch(progress=progress, stage=stage)
 

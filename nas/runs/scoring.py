@@ -21,15 +21,37 @@ from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace
 
 if TYPE_CHECKING:
+    from nas.training.history import EpochRecord
     from searchspace.modules import Network
+
+Report = Callable[[float, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """What is told while a run works: `progress` after every batch of the search, `stage` around each other step."""
+    """What is told while a run works: `progress` after every batch of the search, `stage` around each other step.
+
+    Inside a stage, what it gave can be told how far the step is, as (done, total).
+    """
 
     progress: Callable[[Progress], None] = lambda progress: None
-    stage: Callable[[str], AbstractContextManager[Any]] = lambda name: nullcontext()
+    stage: Callable[[str], AbstractContextManager[Report]] = lambda name: nullcontext(lambda done, total: None)
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """Watches a training of `epochs` epochs (`nas.training.history.Observer`) and reports it to a stage."""
+
+    report: Report
+    epochs: int
+
+    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
+        """Report the epochs done so far, in parts."""
+        self.report(epoch - 1 + step / steps, self.epochs)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Report the epoch."""
+        self.report(record.epoch, self.epochs)
 
 
 class NetworkScore(NamedTuple):
