@@ -15,6 +15,7 @@ from nas.cli.app import app
 from nas.evaluators import PredictorEvaluator
 from nas.predictor import (
     AccuracyTable,
+    Predictor,
     agreement,
     covered_part,
     fit_predictor,
@@ -221,16 +222,22 @@ def test_spaces_without_accuracies_are_refused_and_pointed_to_data(space):
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory) -> Path:
-    """The file of a small predictor."""
+def fitted() -> Predictor:
+    """A small predictor."""
+    return fit_predictor(sampled_table("mnasnet"))
+
+
+@pytest.fixture(scope="module")
+def path(fitted, tmp_path_factory) -> Path:
+    """Its file."""
     path = tmp_path_factory.mktemp("predictor") / "small.json"
-    save_predictor(fit_predictor(sampled_table("mnasnet")), path)
+    save_predictor(fitted, path)
     return path
 
 
 class TestFiles:
-    def test_a_saved_predictor_predicts_the_same_to_the_bit(self, path):
-        fitted, loaded = fit_predictor(sampled_table("mnasnet")), load_predictor(path)
+    def test_a_saved_predictor_predicts_the_same_to_the_bit(self, fitted, path):
+        loaded = load_predictor(path)
         rows = sampled_table("mnasnet", 300).rows
         assert np.array_equal(fitted.top1(rows), loaded.top1(rows))
         assert loaded.left_out == fitted.left_out

@@ -11,12 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latency_lut import predict
+from latency_lut.compiled import CompiledCost
+from latency_lut.devices import load_device
+from nas.evaluators import PredictorEvaluator
 from nas.objective import Objective
+from nas.predictor import score_network, shipped_predictor
 from nas.runs.journal import Journal
 from nas.search import Progress, SearchResult, run_search, space_fingerprint
 from nas.strategies import RandomSearch, RegularisedEvolution, Strategy, make_strategy
 from nas.strategies.testing import artificial_top1, conformance_objective
 from searchspace.errors import UserError
+from searchspace.reference import reference
 from searchspace.space import load_space
 
 EVALUATIONS, BATCH = 600, 40
@@ -163,6 +169,21 @@ def test_scores_that_are_no_numbers_never_reach_the_journal(objective, tmp_path)
     with pytest.raises(ValueError, match="finite"):
         search(objective, tmp_path / "j.jsonl", Broken())
     assert len((tmp_path / "j.jsonl").read_text().splitlines()) == 1
+
+
+def test_on_a_phone_a_short_search_beats_mobilenet_v3_large_at_its_latency(tmp_path):
+    space, table, predictor = load_space("mobilenetv3"), load_device("pixel"), shipped_predictor("mobilenetv3")
+    large = reference("mobilenet_v3_large")
+    latency = predict(table, large)
+    objective = Objective(CompiledCost(space, table), latency.latency_ms)
+    with Journal.create(tmp_path / "j.jsonl", {}) as journal:
+        evaluator = PredictorEvaluator(predictor, space)
+        strategy = make_strategy("evolution", objective, 0, 4000)
+        found = run_search(objective, strategy, evaluator, journal, evaluations=4000)
+    assert found.winner.top1 > score_network(predictor, large).top1 + 0.3
+    assert predict(table, found.winner.architecture).high_ms == found.winner.high_ms <= latency.latency_ms
+    assert predict(table, found.winner.architecture).latency_ms == found.winner.latency_ms
+    assert score_network(predictor, found.winner.architecture).top1 == pytest.approx(found.winner.top1, abs=1.1e-4)
 
 
 def test_the_fingerprint_of_a_space_is_its_content(tmp_path):
