@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.runs.folder import RunFolder
-from nas.runs.scoring import NetworkScore, Watch
+from nas.runs.scoring import NetworkScore, TrainingStage, Watch
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
@@ -95,8 +95,9 @@ class SupernetScoring:
     def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
         """Train the supernet, or take up its training, and return what scores with it."""
         settings = self.settings
-        with watch.stage(f"Training the supernet on {len(self.data.train):,} images"):
-            supernet = trained_supernet(space, self.data, settings, folder, self.execution)
+        with watch.stage(f"Training the supernet on {len(self.data.train):,} images") as report:
+            observer = TrainingStage(report, settings.epochs)
+            supernet = trained_supernet(space, self.data, settings, folder, self.execution, observer)
         self._supernet = supernet
         facts = {"supernet": f"{settings.mode} training, {settings.epochs} epochs of {len(self.data.train):,} images"}
         return SupernetEvaluator(
@@ -130,7 +131,7 @@ class SupernetScoring:
         else:
             network = self._supernet.extract(winner)
         start = "from scratch" if settings.from_scratch else "from the supernet's weights"
-        with watch.stage(f"Training the network found, {start}"):
+        with watch.stage(f"Training the network found, {start}") as report:
             train(
                 network,
                 self.data,
@@ -138,6 +139,7 @@ class SupernetScoring:
                 seed=settings.seed,
                 execution=self.execution,
                 checkpoints=_checkpoints(folder, WINNER),
+                observer=TrainingStage(report, settings.winner_epochs),
                 identity={"architecture": str(network.architecture), "start": start},
             )
         network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
