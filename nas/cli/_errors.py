@@ -45,6 +45,16 @@ def reported_errors() -> Iterator[None]:
         raise typer.Exit(FAILED) from error
 
 
+@contextmanager
+def resumable(saved: str) -> Iterator[None]:
+    """Tell after Ctrl-C what is saved, and that `--resume` goes on, where the work interrupted did not say so."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or f"{saved}; the same command with --resume goes on from there."
+        raise KeyboardInterrupt(message) from None
+
+
 def print_error(message: str) -> None:
     """Show one message on stderr, wrapped to the terminal."""
     from rich.console import Console

@@ -42,10 +42,6 @@ class CommandEntry:
         function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == self.function)
         return (ast.get_docstring(function) or self.name).splitlines()[0]
 
-    def exists(self) -> bool:
-        """Whether the command's module is there, found without importing it."""
-        return importlib.util.find_spec(self.module) is not None
-
 
 GROUPS = {
     "lut": (TRUST, "Latency tables: measure, calibrate, validate, convert."),

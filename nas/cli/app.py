@@ -118,9 +118,7 @@ def _assemble() -> typer.Typer:
         groups[name] = typer.Typer(name=name, help=summary, **settings)
         root.add_typer(groups[name], name=name, rich_help_panel=panel)
     for entry in COMMANDS:
-        if entry.exists():
-            register = groups[entry.group].command(entry.name, rich_help_panel=entry.panel)
-            register(_listed(entry))
+        groups[entry.group].command(entry.name, rich_help_panel=entry.panel)(_listed(entry))
     return root
 
 

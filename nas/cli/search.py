@@ -15,6 +15,7 @@ from nas.cli._common import (
     note_console,
     print_json,
 )
+from nas.cli._errors import resumable
 from nas.cli._supernet_options import (
     DataOption,
     EpochsOption,
@@ -137,7 +138,7 @@ def search(
         note_console().print(f"The search in {place} is already finished.")
         result = folder.result()
     else:
-        with search_progress(settings.evaluations) as watch:
+        with resumable(f"What was done is saved in {place}"), search_progress(settings.evaluations) as watch:
             summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
         if not json:
             print_summary(summary, place)
