@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latency_lut.predict import OpLatency, half_interval_ms, op_latency, overhead_ms
-from latency_lut.slots import SlotSums, Values
+from latency_lut.slots import Factor, SlotSums, Values
 from latency_lut.table import LatencyTable
 from searchspace.choices import Genotypes
 from searchspace.ops import Op
@@ -53,17 +53,21 @@ class CompiledCost:
             lambda op: float(priced(op).extrapolated),
         )
         self._sums = SlotSums(space, costs)
-        self._overhead_ms = overhead_ms(table.provenance)
+        self.overhead_ms = overhead_ms(table.provenance)
+
+    def slot_factors(self) -> tuple[Factor, ...]:
+        """Return the table itself, one factor for each slot: a network's latency is their sum and `overhead_ms`."""
+        return self._sums.factors(_LATENCY)
 
     def latency_ms(self, genotypes: ArrayLike) -> Values:
         """Return the predicted latencies."""
         (sums,) = self._sums(genotypes, [_LATENCY])
-        return sums + self._overhead_ms
+        return sums + self.overhead_ms
 
     def interval_ms(self, genotypes: ArrayLike) -> tuple[Values, Values]:
         """Return the lower and the upper ends of the 90 % intervals."""
         sums, variance_ms2 = self._sums(genotypes, [_LATENCY, _VARIANCE])
-        latency_ms = sums + self._overhead_ms
+        latency_ms = sums + self.overhead_ms
         half_ms = half_interval_ms(latency_ms, variance_ms2, self.table.provenance)
         return np.maximum(latency_ms - half_ms, 0.0), latency_ms + half_ms
 

@@ -139,6 +139,10 @@ class SlotSums:
                 total[start : start + _CHUNK] = table.take(cells, mode="clip").sum(axis=1)
         return sums
 
+    def factors(self, cost: int = 0) -> tuple[Factor, ...]:
+        """Return what each slot adds to one cost."""
+        return tuple(self._factors[cost])
+
     def _cells(self, batch: Genotypes) -> NDArray[np.intp]:
         if (batch >= self._limits).any():
             self.space.check(batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.evaluators import Evaluator, SupernetEvaluator
@@ -39,7 +40,8 @@ class SupernetSettings:
 
     `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
     `image_size` defaults to the images' own; `subset` keeps that many training images; `batch_size` and
-    `learning_rate` replace those of the recipe for the supernet.
+    `learning_rate` replace those of the recipe for the supernet. `start` is the folder of an earlier run whose
+    supernet is trained further, for `epochs` that may then be 0.
     """
 
     data: str
@@ -51,14 +53,16 @@ class SupernetSettings:
     winner_epochs: int = 30
     batch_size: int | None = None
     learning_rate: float | None = None
+    start: str | None = None
     from_scratch: bool = False
     search_images: int = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "winner_epochs", "search_images"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected at least 1")
+            least = 0 if name == "epochs" and self.start is not None else 1
+            if getattr(self, name) < least:
+                raise UserError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected at least {least}")
         if not 0 <= self.warm_up <= 1:
             raise UserError(f"warm-up is {self.warm_up:g}, expected a share of the training from 0 to 1")
 
@@ -181,6 +185,10 @@ def trained_supernet(
     from searchspace.supernet import Supernet
 
     supernet = Supernet(space, seed=settings.seed, classes=len(data.classes), image_size=data.image_size)
+    if settings.start is not None:
+        _take_weights(supernet, Path(settings.start) / SUPERNET)
+    if settings.epochs == 0:
+        return supernet
     train_supernet(
         supernet,
         data,
@@ -193,6 +201,19 @@ def trained_supernet(
         observer=observer,
     )
     return supernet.cpu()
+
+
+def _take_weights(supernet: Supernet, path: Path) -> None:
+    """Take the shared weights from another run's checkpoint; raises UserError when they are of another supernet."""
+    from nas.training.checkpoint import read_state
+    from nas.training.supernet import SupernetInTraining
+
+    state = read_state(path)["network"]
+    try:
+        SupernetInTraining(supernet).load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise UserError(f"{path} holds the supernet of another space or number of classes: {first}") from None
 
 
 def open_scoring(settings: SupernetSettings) -> SupernetScoring:

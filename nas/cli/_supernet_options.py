@@ -19,7 +19,7 @@ ImageSizeOption = Annotated[
 ]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use only N training images.")]
 ModeOption = Annotated[
-    str, typer.Option("--supernet-training", help="single-path, fair, sandwich, shrinking or differentiable.")
+    str, typer.Option("--supernet-training", help="single-path, fair, sandwich or shrinking.")
 ]
 WarmUpOption = Annotated[
     float, typer.Option("--warm-up", help="Share of the training in which all choices are warmed up.")

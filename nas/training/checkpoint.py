@@ -49,20 +49,9 @@ class Checkpoints:
         """
         if not self.resume or not self.path.exists():
             return None
-        try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            version, saved, state = content["version"], content["identity"], content["state"]
-        except Exception as error:  # torch reports damage by many exception types
-            raise UserError(
-                f"{self.path} is no checkpoint of a training run ({error}); remove it to start afresh"
-            ) from error
-        if version != CHECKPOINT_VERSION:
-            raise UserError(
-                f"{self.path} was written by version {version} of this format, expected {CHECKPOINT_VERSION}"
-            )
+        saved, state = _read(self.path)
         self._refuse_other_run(saved, identity)
-        loaded: dict[str, Any] = state
-        return loaded
+        return state
 
     def _refuse_other_run(self, saved: Mapping[str, str], identity: Mapping[str, str]) -> None:
         differing = sorted(key for key in {*saved, *identity} if saved.get(key) != identity.get(key))
@@ -72,3 +61,22 @@ class Checkpoints:
                 f"{self.path} belongs to a run with other settings:{lines}\n"
                 "Give the same settings to resume it, or another output folder to start a new run."
             )
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the state in a checkpoint of whatever run; raises UserError for a missing or damaged file."""
+    if not path.is_file():
+        raise UserError(f"no such checkpoint: {path}")
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return a checkpoint's identity and state."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version, identity, state = content["version"], content["identity"], content["state"]
+    except Exception as error:  # torch reports damage by many exception types
+        raise UserError(f"{path} is no checkpoint of a training run ({error}); remove it to start afresh") from error
+    if version != CHECKPOINT_VERSION:
+        raise UserError(f"{path} was written by version {version} of this format, expected {CHECKPOINT_VERSION}")
+    return identity, state

@@ -174,7 +174,7 @@ def steps_of(mode: Mode, *, seed: int, total_steps: int) -> TakeStep:
         losses, correct, teacher = [], [], None
         for item in passes:
             target = teacher if item.distilled and teacher is not None else labels
-            loss, outputs = _learn(network.supernet, item.genotype, images, target, execution, label_smoothing)
+            loss, outputs = learn(network.supernet, item.genotype, images, target, execution, label_smoothing)
             teacher = outputs.softmax(dim=1) if teacher is None else teacher
             losses.append(loss)
             correct.append((outputs.argmax(dim=1) == labels).sum())
@@ -186,7 +186,7 @@ def steps_of(mode: Mode, *, seed: int, total_steps: int) -> TakeStep:
     return take_step
 
 
-def _learn(
+def learn(
     supernet: Supernet,
     genotype: Genotypes,
     images: Tensor,

@@ -1,0 +1,197 @@
+"""Differentiable search: the architecture is learnt by gradient descent beside the shared weights.
+
+Every value of every choice has a logit. The weights learn on networks drawn from the logits; now and then the logits
+learn on images the weights do not see, from the likelihood of a few whole networks mixed by their renormalised
+probabilities (the binarised gates and renormalised paths of ProxylessNAS, Cai et al., arXiv 1812.00332, section 3.2,
+applied to whole paths so that depth, width and block choices are learnt like all others) plus the expected latency,
+which is exact: probabilities times the compiled table (ibid., section 3.3.1; FBNet, Wu et al., arXiv 1812.03443).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latency_lut.compiled import CompiledCost
+from latency_lut.slots import Factor
+from nas.data import Batch, Data
+from nas.training.checkpoint import Checkpoints
+from nas.training.execution import Execution
+from nas.training.loop import train
+from nas.training.optimizers import clip_gradients
+from nas.training.recipes import Recipe
+from nas.training.step import TakeStep
+from nas.training.supernet import SupernetInTraining, learn, supernet_recipe, watching
+from searchspace.choices import Genotypes
+from searchspace.space import SearchSpace
+from searchspace.supernet import Supernet, resized
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferentiableSettings:
+    """How the architecture is learnt.
+
+    `target_ms` is the latency aimed at and `latency_weight` what missing it costs: the loss is cross-entropy +
+    weight x |E[latency] / target - 1| (TuNAS's absolute form, arXiv 2008.06120, which also holds cheap networks up).
+    Logits move by Adam without momentum, as ProxylessNAS's, after `frozen_share` of the run, on `paths` networks and
+    a fifth of each batch.
+    """
+
+    target_ms: float
+    latency_weight: float = 1.0
+    learning_rate: float = 0.05
+    frozen_share: float = 0.25
+    paths: int = 3
+    image_share: float = 0.2
+
+
+class ArchitectureLogits(nn.Module):
+    """The logits of all choices of a space, and the running squares of their gradients, kept as buffers.
+
+    Buffers, because the weights' optimizer must not touch them; they are saved and resumed with the weights.
+    """
+
+    values: Tensor
+    squares: Tensor
+    steps: Tensor
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__()
+        self.space = space
+        self._lengths = space.radices.tolist()
+        for name, size in (("values", sum(self._lengths)), ("squares", sum(self._lengths)), ("steps", 1)):
+            self.register_buffer(name, torch.zeros(size))
+
+    def log_probabilities(self, values: Tensor) -> list[Tensor]:
+        """Return one vector of log-probabilities for each choice."""
+        return [functional.log_softmax(part, dim=0) for part in values.split(self._lengths)]
+
+    def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
+        """Draw n canonical genotypes, shape (n, choices)."""
+        parts = [part.exp().double().cpu().numpy() for part in self.log_probabilities(self.values)]
+        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in parts]
+        return self.space.canonical(np.stack(columns, axis=1).astype(np.uint8))
+
+    def most_likely(self) -> Genotypes:
+        """Return the genotype, shape (choices,), of the most likely value of every choice."""
+        best = [int(part.argmax()) for part in self.values.split(self._lengths)]
+        canonical: Genotypes = self.space.canonical(np.array([best], dtype=np.uint8))[0]
+        return canonical
+
+    def log_likelihood(self, log_probabilities: Sequence[Tensor], genotypes: Genotypes) -> Tensor:
+        """Return the log-probability of each genotype, shape (n,), over its active choices."""
+        active = torch.from_numpy(self.space.active(genotypes))
+        columns = [part[genotypes[:, i].tolist()] for i, part in enumerate(log_probabilities)]
+        return torch.where(active, torch.stack(columns, dim=1), 0.0).sum(dim=1)
+
+    def descend(self, gradient: Tensor, learning_rate: float) -> None:
+        """Take one step of Adam with betas 0 and 0.999 (ProxylessNAS, `search/`)."""
+        self.steps += 1
+        self.squares.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        scale = (self.squares / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
+        self.values.sub_(learning_rate * gradient / scale)
+
+
+def expected_latency_ms(log_probabilities: Sequence[Tensor], factors: Sequence[Factor], overhead_ms: float) -> Tensor:
+    """Return the mean latency of networks drawn with independent choices: sum over slots of probability x table."""
+    total = log_probabilities[0].new_tensor(overhead_ms)
+    for factor in factors:
+        table = torch.from_numpy(factor.values).to(total)
+        for choice in reversed(factor.scope):  # the last axis first, so that the axes left keep their order
+            table = table @ log_probabilities[choice].exp()
+        total = total + table
+    return total
+
+
+class DifferentiableInTraining(SupernetInTraining):
+    """A supernet in training with the logits of its architecture."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        super().__init__(supernet)
+        self.logits = ArchitectureLogits(supernet.space)
+
+
+def differentiable_steps(
+    cost: CompiledCost, settings: DifferentiableSettings, *, seed: int, total_steps: int
+) -> TakeStep:
+    """Return the step of the training loop that trains a `DifferentiableInTraining`."""
+    factors, overhead_ms = cost.slot_factors(), cost.overhead_ms
+
+    def take_step(
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        execution: Execution,
+        *,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, DifferentiableInTraining)
+        step, logits = int(network.steps_taken), network.logits
+        rng = np.random.default_rng([seed, step])
+        images, labels = execution.place(batch.images), batch.labels.to(execution.device, non_blocking=True)
+        kept = max(1, round(len(labels) * (1 - settings.image_share)))
+        optimizer.zero_grad(set_to_none=True)
+        genotype = logits.sample(rng, 1)[0]
+        loss, outputs = learn(network.supernet, genotype, images[:kept], labels[:kept], execution, label_smoothing)
+        clip_gradients(network.parameters(), clip_norm)
+        optimizer.step()
+        if kept < len(labels) and step >= settings.frozen_share * total_steps:
+            paths = logits.sample(rng, settings.paths)
+            outputs_of = _outputs(network.supernet, paths, images[kept:])
+            values = logits.values.clone().requires_grad_()
+            log_probabilities = logits.log_probabilities(values)
+            mixture = logits.log_likelihood(log_probabilities, paths).log_softmax(dim=0)
+            answers = outputs_of.log_softmax(dim=2)[:, torch.arange(len(labels) - kept), labels[kept:]]
+            likelihood = (mixture[:, None].to(answers) + answers).logsumexp(dim=0)
+            latency_ms = expected_latency_ms(log_probabilities, factors, overhead_ms)
+            miss = (latency_ms / settings.target_ms - 1).abs()
+            (gradient,) = torch.autograd.grad(settings.latency_weight * miss - likelihood.mean(), values)
+            logits.descend(gradient, settings.learning_rate)
+        network.steps_taken += 1
+        return loss, (outputs.argmax(dim=1) == labels[:kept]).sum() * (len(labels) / kept)
+
+    return take_step
+
+
+@torch.no_grad()
+def _outputs(supernet: Supernet, genotypes: Genotypes, images: Tensor) -> Tensor:
+    """Return the outputs of several networks for the same images, shape (networks, batch, classes)."""
+    architectures = map(supernet.space.decode, genotypes)
+    return torch.stack([supernet(resized(images, supernet.input_size(one)), one).float() for one in architectures])
+
+
+def search_differentiably(
+    supernet: Supernet,
+    data: Data,
+    recipe: Recipe,
+    cost: CompiledCost,
+    settings: DifferentiableSettings,
+    *,
+    seed: int = 0,
+    execution: Execution | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Genotypes:
+    """Train a supernet and its architecture together; return the most likely genotype, shape (choices,).
+
+    Raises as `nas.training.train` does.
+    """
+    network, recipe = DifferentiableInTraining(supernet), supernet_recipe(recipe)
+    total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
+    train(
+        network,
+        data,
+        recipe,
+        seed=seed,
+        execution=execution,
+        checkpoints=checkpoints,
+        take_step=differentiable_steps(cost, settings, seed=seed, total_steps=total_steps),
+        evaluation=watching(data, seed),
+        identity={"space": str(supernet.space), "supernet training": str(settings)},
+    )
+    return network.logits.most_likely()
