@@ -19,7 +19,7 @@ from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.layers import Place
 from searchspace.space import SearchSpace, make_layer, width_of
-from searchspace.text import format_block
+from searchspace.text import format_block, format_head, format_stem
 
 Assignment = tuple[tuple[int, int], ...]  # (choice, value index), rising by choice
 Found = tuple[dict[int, int], list[tuple[int, int]]]
@@ -144,7 +144,10 @@ def locate(space: SearchSpace, architecture: Architecture) -> tuple[Genotypes, t
         raise UserError(
             f"not in space {space.name}: resolution {architecture.resolution}, expected one of {list(spec.resolutions)}"
         )
-    for part, given, expected in (("stem", architecture.stem, spec.stem), ("head", architecture.head, spec.head)):
+    for part, given, expected in (
+        ("stem", format_stem(architecture.stem), format_stem(spec.stem)),
+        ("head", format_head(architecture.head), format_head(spec.head)),
+    ):
         if given != expected:
             raise UserError(f"not in space {space.name}: {part} is {given}, expected {expected}")
     matcher = _Matcher(space, architecture.blocks)
