@@ -41,7 +41,8 @@ class SupernetSettings:
     `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
     `image_size` defaults to the images' own; `subset` keeps that many training images; `batch_size` and
     `learning_rate` replace those of the recipe for the supernet. `start` is the folder of an earlier run whose
-    supernet is trained further, for `epochs` that may then be 0.
+    supernet is trained further, for `epochs` that may then be 0; give that run's `seed`, or images it was trained
+    on will be among those it is scored with.
     """
 
     data: str
@@ -189,13 +190,15 @@ def trained_supernet(
         _take_weights(supernet, Path(settings.start) / SUPERNET)
     if settings.epochs == 0:
         return supernet
+    # A continuation sees the images in another order and other crops than the run it starts from.
+    training_seed = settings.seed if settings.start is None else settings.seed + 1
     train_supernet(
         supernet,
         data,
         settings.recipe(),
         mode=settings.mode,
         warm_up=settings.warm_up,
-        seed=settings.seed,
+        seed=training_seed,
         execution=execution,
         checkpoints=_checkpoints(folder, SUPERNET),
         observer=observer,
