@@ -96,26 +96,41 @@ def test_an_unfinished_run_is_not_overwritten(home):
     assert "add --resume" in measure(status=2).stderr.replace("\n", " ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_runs_resume(home, number):
+def press_a_key(running: subprocess.Popen[str], keyboard: int) -> None:
+    os.write(keyboard, b"x")
+
+
+def interrupt(running: subprocess.Popen[str], keyboard: int) -> None:
+    running.send_signal(signal.SIGINT)
+
+
+def kill(running: subprocess.Popen[str], keyboard: int) -> None:
+    running.kill()
+
+
+@pytest.mark.parametrize("stop", [press_a_key, interrupt, kill])
+def test_stopped_runs_resume(home, tiny, stop):
     command = [sys.executable, "-m", "nas.cli.app", "lut", "measure", "--device", "host", "--network"]
-    command += ["mobilenet_v3_small", "--grid", "1"]
+    command += [str(tiny), "--grid", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     partial = home / "tables" / "host.csv.partial"
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    keyboard, terminal = os.openpty()
+    running = subprocess.Popen(command, env=environment, stdin=terminal, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and partial.read_text().count("\n") > 8):
         time.sleep(0.02)
-    running.send_signal(number)
+    stop(running, keyboard)
     _, said = running.communicate(timeout=60)
     kept = partial.read_text().count("\n") - 1
-    if number == signal.SIGINT:
+    if stop is not kill:
         assert running.returncode == 130 and "add --resume to go on" in said.replace("\n", " ")
     assert kept >= 8 and not (home / "tables" / "host.csv").exists()
     finished = subprocess.run([*command, "--resume", "--json"], env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    assert json.loads(finished.stdout)["ops"] == len(network_ops([reference("mobilenet_v3_small")]))
+    assert json.loads(finished.stdout)["ops"] == len(network_ops([tiny]))
     assert not partial.exists()
+    os.close(keyboard)
+    os.close(terminal)
 
 
 def test_whole_networks_are_compared(home, tiny):
