@@ -1,7 +1,7 @@
 """REINFORCE over independent choices with TuNAS's absolute reward.
 
 The controller is one vector of logits for each choice. A batch is drawn from it, its rewards less a moving average
-weigh the gradients of the log-probabilities, and Adam follows them (Bender et al., arXiv 2008.06120, section 4 and
+weigh the gradients of the log-probabilities, and Adam follows them (Bender et al., arXiv 2008.06120, and
 google-research/tunas: Adam with beta1 = 0, beta2 = 0.999; baseline with decay 0.95; no entropy term).
 """
 
