@@ -44,3 +44,10 @@ def test_documented_command_is_understood(document: str, line: str, whole: bool)
     assert set(given) - {"--help"} <= known
     needed = {p.opts[0] for p in command.params if p.required and p.opts[0].startswith("--")}
     assert not whole or needed <= set(given), f"{document}: {line} lacks a required option"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert not missing
