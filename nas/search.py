@@ -71,7 +71,7 @@ def search_header(
     return {
         "space": objective.space.name,
         "space_sha256": space_fingerprint(objective.space),
-        "table": table.name,
+        "table": table.provenance.device,
         "table_sha256": sha256_text(table.to_text()),
         "evaluator": evaluator.label,
         "evaluator_sha256": evaluator.fingerprint,

@@ -88,7 +88,7 @@ def search_page(summary: SearchSummary) -> str:
         parts.append(Section("The exported model", _exported(summary.export, winner.prediction, summary.device)))
     parts.append(Section("Compact text", sections.text_block(str(winner.architecture)), _TEXT_NOTE))
     if summary.settings:
-        parts.append(Section("How to get it again", sections.facts(summary.settings)))
+        parts.append(Section("Settings and versions", sections.facts(summary.settings)))
     return render_page(
         title=f"A network for {made.device} within {summary.budget_ms:g} ms",
         subtitle=f"{summary.evaluations:,} networks of the space {summary.space} were tried; seed {summary.seed}.",

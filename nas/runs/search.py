@@ -20,7 +20,7 @@ from nas.export import ExportRecord, export_network
 from nas.objective import Objective
 from nas.report.pictures import Point
 from nas.report.search_page import ScoredNetwork, SearchSummary
-from nas.runs.folder import JOURNAL, RunFolder
+from nas.runs.folder import JOURNAL, RunFolder, versions
 from nas.runs.journal import Journal
 from nas.runs.scoring import NetworkScore, Scoring, Watch
 from nas.runs.search_files import MODEL, write_search_files
@@ -149,6 +149,7 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
         table=prepared.table,
         accuracy=evaluator.label,
         accuracy_basis=evaluator.basis,
+        settings={name: str(value) for name, value in (settings.as_dict() | versions()).items()},
     )
 
 
