@@ -17,7 +17,7 @@ from latency_lut.calibrate.adapt import adapt
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.calibration import phone_speed
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.inference import infer
+from latency_lut.calibrate.inference import Inference, infer
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.published import published_networks, tunas_differences
 from latency_lut.calibrate.views import OpTimes, fit_distant_scale, predicted_ms
@@ -74,32 +74,43 @@ def recipe_names() -> tuple[str, ...]:
 def pixel1(data: Path) -> LatencyTable:
     """Infer Pixel 1 from TuNAS's blocks and whole networks on three scales, the paper's being the table's own."""
     target = Target("pixel1", Precision.FLOAT32)
-    inference = infer(pixel1_observations(data), nominal_costs(), _PIXEL1_VIEWS)
-    own = inference.errors_of("", True)
+    inference, blocks = pixel1_inference(data)
+    errors = {view: inference.errors_of(view, True) for view in inference.views}
+    errors["tunas"] = inference.left_out_errors[:blocks]
     views = {
-        view: replace(scale, interval_pct=interval_pct(inference.errors_of(view, view != "tunas")), source=source)
+        view: replace(inference.views[view], interval_pct=interval_pct(errors[view]), source=source)
         for view, source in (("tunas", _TUNAS), ("slim_v2", _SLIM), ("mnasnet_readme", _MNASNET))
-        for scale in [inference.views[view]]
     }
-    blocks = inference.errors_of("tunas", False)
-    provenance = _provenance(target, (_PAPER, _SLIM, _MNASNET, _TUNAS), len(inference.observations), own)
+    within_5_pct = 100 * float(np.mean(np.abs(errors["tunas"]) <= 0.05))
+    notes = [
+        f"left-out blocks on TuNAS's scale: mean {mean_abs_pct(errors['tunas'])} %, {within_5_pct:.1f} % within 5 %"
+    ]
+    notes += [f"left-out networks on the scale of {v}: mean {mean_abs_pct(errors[v])} %" for v in views if v != "tunas"]
     provenance = replace(
-        provenance,
+        _provenance(target, (_PAPER, _SLIM, _MNASNET, _TUNAS), len(inference.observations), errors[""]),
         views=views | _views_only(data, target, inference.process.mean_ms),
-        notes=f"left-out blocks on TuNAS's scale: mean {mean_abs_pct(blocks)} %, "
-        f"within 5 %: {100 * np.mean(np.abs(blocks) <= 0.05):.1f} %",
+        notes="; ".join(notes),
     )
     return build_table(inference.process, _seen(inference.observations), provenance)
 
 
-def pixel1_observations(data: Path) -> list[Observation]:
-    """Return what the Pixel 1 table learns from."""
+def pixel1_inference(data: Path) -> tuple[Inference, int]:
+    """Return the inference behind the Pixel 1 table, and how many of its first observations are TuNAS's blocks."""
+    blocks = _tunas_blocks(data)
+    return infer([*blocks, *_other_pixel1_observations(data)], nominal_costs(), _PIXEL1_VIEWS), len(blocks)
+
+
+def _tunas_blocks(data: Path) -> list[Observation]:
+    samples = read_samples(data / "tunas_pixel1_residual_blocks.csv", Target("pixel1", Precision.FLOAT32))
+    return [observe(sample, _TUNAS_ERROR, _TUNAS_LEAST_MS) for sample in samples]
+
+
+def _other_pixel1_observations(data: Path) -> list[Observation]:
+    """Return what else the table learns from: differences of TuNAS's blocks, and whole networks."""
     target = Target("pixel1", Precision.FLOAT32)
-    blocks = read_samples(data / "tunas_pixel1_residual_blocks.csv", target)
-    observations = [observe(sample, _TUNAS_ERROR, _TUNAS_LEAST_MS) for sample in blocks]
-    observations += tunas_differences()
     networks = _unique([*published_networks(target), *read_samples(data / "published_endpoints.csv", target)])
-    return observations + [observe(sample, _GRID_ERROR if sample.view else _PAPER_ERROR) for sample in networks]
+    observed = [observe(sample, _GRID_ERROR if sample.view else _PAPER_ERROR) for sample in networks]
+    return [*tunas_differences(), *observed]
 
 
 def _end_to_end(device: str, precision: Precision) -> Callable[[Path], LatencyTable]:
@@ -107,14 +118,19 @@ def _end_to_end(device: str, precision: Precision) -> Callable[[Path], LatencyTa
 
     def recipe(data: Path) -> LatencyTable:
         target = Target(device, precision)
-        samples = read_samples(data / "tflite_end_to_end_pixel4_s10.csv", target)
-        observations = [observe(sample, _BENCHMARK_ERROR) for sample in samples]
-        inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
-        provenance = _provenance(target, (_BENCHMARK,), len(observations), inference.left_out_errors)
+        inference = end_to_end_inference(data, target)
+        provenance = _provenance(target, (_BENCHMARK,), len(inference.observations), inference.left_out_errors)
         views = _views_only(data, target, inference.process.mean_ms)
-        return build_table(inference.process, _seen(observations), replace(provenance, views=views))
+        return build_table(inference.process, _seen(inference.observations), replace(provenance, views=views))
 
     return recipe
+
+
+def end_to_end_inference(data: Path, target: Target) -> Inference:
+    """Return the inference behind the table of a phone whose networks were timed end to end."""
+    samples = read_samples(data / "tflite_end_to_end_pixel4_s10.csv", target)
+    observations = [observe(sample, _BENCHMARK_ERROR) for sample in samples]
+    return infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
 
 
 def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable]:

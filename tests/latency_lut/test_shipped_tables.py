@@ -10,7 +10,8 @@ import pytest
 from latency_lut import LatencyTable, Method, predict
 from latency_lut.calibrate.costs import nominal_costs
 from latency_lut.calibrate.inference import infer
-from latency_lut.calibrate.recipes import make_table, pixel1_observations, recipe_names
+from latency_lut.calibrate.observations import observe
+from latency_lut.calibrate.recipes import make_table, recipe_names
 from latency_lut.devices import load_device, shipped_names
 from latency_lut.networkfiles import read_samples
 from latency_lut.validate import target_of, validate
@@ -105,7 +106,9 @@ def test_end_to_end_networks_are_reproduced(shared_data: Path, name: str) -> Non
 
 
 def test_left_out_blocks_come_out_within_the_aim(shared_data: Path) -> None:
-    observations = [o for o in pixel1_observations(shared_data / "latency") if o.view == "tunas"][::2]
+    file = shared_data / "latency" / "tunas_pixel1_residual_blocks.csv"
+    samples = read_samples(file, target_of(load_device("pixel1")))
+    observations = [observe(sample, 0.002, 0.005) for sample in samples][::2]
     inference = infer(observations, nominal_costs(), {"tunas": 1.15})
     assert 100 * np.abs(inference.errors_of("tunas", False)).mean() < 2.5
 
