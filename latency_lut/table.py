@@ -140,7 +140,7 @@ class LatencyTable:
     def _unmeasured(self, op: Op) -> UnmeasuredOp:
         return UnmeasuredOp(
             f"{op} is outside the latency table of {self.name}: {self._interpolator.measured_range(op)}. "
-            "Measure it with `nas lut measure`, or allow extrapolation to get a flagged estimate"
+            "Measure it with `nas lut measure`, or allow extrapolation (--extrapolate) to get a flagged estimate"
         )
 
 
