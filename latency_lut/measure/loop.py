@@ -69,12 +69,14 @@ def measure(
 
 def _as_batch(tasks: Sequence[Task], timings: Sequence[Timing], copies: Sequence[int]) -> _Batch:
     """Put the timings of reference op, tasks, reference op together."""
-    before_ms, after_ms = timings[0].median_ms / copies[0], timings[-1].median_ms / copies[-1]
+    before_ms, after_ms = timings[0].undisturbed_ms / copies[0], timings[-1].undisturbed_ms / copies[-1]
     reference_ms = math.sqrt(before_ms * after_ms)
     change = abs(math.log(after_ms / before_ms))
     measurements = {
         # A device that changed meanwhile leaves every time of the batch uncertain by half of the change.
-        task: Measurement(timing.median_ms / count, math.hypot(timing.spread, change / 2), timing.runs, reference_ms)
+        task: Measurement(
+            timing.undisturbed_ms / count, math.hypot(timing.spread, change / 2), timing.runs, reference_ms
+        )
         for task, timing, count in zip(tasks, timings[1:-1], copies[1:-1], strict=True)
     }
     return _Batch(measurements, change, reference_ms)

@@ -249,5 +249,6 @@ def read_profile(path: Path) -> Timing:
     total_us = sum(node.sum / node.count for node in nodes if node.count > 0)
     if runs < 1 or not 0 < total_us < 1e9:
         raise PhoneError("benchmark_model wrote a profile without times; try another build")
+    mean_ms = total_us / 1000  # a profile holds neither median nor percentiles
     variance_us2 = sum(node.stddev**2 for node in nodes)
-    return Timing(total_us / 1000, total_us / 1000, variance_us2**0.5 / total_us, int(runs))
+    return Timing(mean_ms, mean_ms, variance_us2**0.5 / total_us, int(runs))
