@@ -31,6 +31,7 @@ NETWORKS = "networks.csv"
 PICTURE = "ranking.png"
 RESAMPLES = 1000
 BEST_SHARE = 0.1
+FEWEST_RANKED = 5
 # Networks to compare are drawn with a seed of their own, so that every run of a space compares the same ones.
 NETWORKS_SEED = 20_240
 
@@ -91,10 +92,16 @@ def correlation(score: Values, truth: Values, seed: int = 0) -> Correlation:
 
 
 def compare(scores: Mapping[str, Values], truth: Values, seed: int = 0) -> dict[str, dict[str, Correlation]]:
-    """Correlate every score with the truth: {score: {"all": ..., "best tenth": ...}}, the best by truth."""
+    """Correlate every score with the truth: {score: {"all": ..., "best tenth": ...}}, the best by truth.
+
+    The best tenth is left out where it holds too few networks to rank.
+    """
+    parts = {"all": np.ones(len(truth), dtype=bool)}
     best = truth >= np.quantile(truth, 1 - BEST_SHARE)
+    if best.sum() >= FEWEST_RANKED:
+        parts["best tenth"] = best
     return {
-        name: {"all": correlation(score, truth, seed), "best tenth": correlation(score[best], truth[best], seed)}
+        name: {part: correlation(score[rows], truth[rows], seed) for part, rows in parts.items()}
         for name, score in scores.items()
     }
 

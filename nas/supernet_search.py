@@ -50,8 +50,8 @@ class SupernetSettings:
     subset: int | None = None
     mode: str = "sandwich"
     warm_up: float = 0.0
-    epochs: int = 30
-    winner_epochs: int = 30
+    epochs: int = 15
+    winner_epochs: int = 15
     batch_size: int | None = None
     learning_rate: float | None = None
     start: str | None = None

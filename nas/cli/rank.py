@@ -43,7 +43,7 @@ def rank(
     device: DeviceOption = "pixel",
     supernet_training: ModeOption = "sandwich",
     warm_up: WarmUpOption = 0.0,
-    epochs: EpochsOption = 30,
+    epochs: EpochsOption = 15,
     batch_size: BatchOption = None,
     learning_rate: RateOption = None,
     image_size: ImageSizeOption = None,

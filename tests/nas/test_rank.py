@@ -77,7 +77,7 @@ def test_a_whole_ranking_and_its_continuation(tmp_path):
     known = tmp_path / "known.csv"
     rng = np.random.default_rng(0)
     genotypes = rng.integers(0, 3, (10, 8))
-    lines = [f"{''.join(map(str, row))},{50 + row.sum()}" for row in genotypes.tolist()]
+    lines = [f"{''.join(map(str, row))},{50 + sum(row)}" for row in genotypes.tolist()]
     known.write_text("choices,top1\n" + "\n".join(lines) + "\n")
     settings = settings_for("macro", against=str(known))
     first = RunFolder.create(tmp_path / "first", settings.as_dict())

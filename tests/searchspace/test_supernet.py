@@ -79,7 +79,7 @@ def assert_extraction_agrees(supernet, space, seed, size):
     assert sum(p.numel() for p in network.parameters()) == supernet.runs_as(architecture).params
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_extracted_networks_compute_what_the_supernet_computes(supernet, tiny, seed):
     assert_extraction_agrees(supernet, tiny, seed, 16)
