@@ -18,11 +18,13 @@ ImageSizeOption = Annotated[
     int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
 ]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use only N training images.")]
-ModeOption = Annotated[
-    str, typer.Option("--supernet-training", help="single-path, fair, sandwich or shrinking.")
-]
+ModeOption = Annotated[str, typer.Option("--supernet-training", help="single-path, fair, sandwich or shrinking.")]
 WarmUpOption = Annotated[
     float, typer.Option("--warm-up", help="Share of the training in which all choices are warmed up.")
+]
+SupernetOption = Annotated[
+    str | None,
+    typer.Option("--supernet", metavar="RUN", help="Start from the supernet of an earlier run (--epochs may be 0)."),
 ]
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the images: the supernet.")]
 WinnerEpochsOption = Annotated[int, typer.Option("--winner-epochs", help="Passes over the images: the network found.")]

@@ -16,7 +16,14 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-from nas.cli._supernet_options import EpochsOption, ImageSizeOption, ModeOption, SubsetOption, WarmUpOption
+from nas.cli._supernet_options import (
+    EpochsOption,
+    ImageSizeOption,
+    ModeOption,
+    SubsetOption,
+    SupernetOption,
+    WarmUpOption,
+)
 
 DataOption = Annotated[
     str,
@@ -45,6 +52,7 @@ def rank(
     warm_up: WarmUpOption = 0.0,
     epochs: EpochsOption = 15,
     batch_size: BatchOption = None,
+    supernet: SupernetOption = None,
     learning_rate: RateOption = None,
     image_size: ImageSizeOption = None,
     subset: SubsetOption = None,
@@ -75,6 +83,7 @@ def rank(
         subset=subset,
         mode=supernet_training,
         warm_up=warm_up,
+        start=supernet,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -23,6 +23,7 @@ from nas.cli._supernet_options import (
     ImageSizeOption,
     ModeOption,
     SubsetOption,
+    SupernetOption,
     WarmUpOption,
     WinnerEpochsOption,
 )
@@ -70,6 +71,7 @@ def search(
     warm_up: WarmUpOption = 0.0,
     epochs: EpochsOption = 15,
     winner_epochs: WinnerEpochsOption = 15,
+    supernet: SupernetOption = None,
     from_scratch: FromScratchOption = False,
     out: OutOption = None,
     name: NameOption = None,
@@ -121,6 +123,7 @@ def search(
             subset=subset,
             mode=supernet_training,
             warm_up=warm_up,
+            start=supernet,
             epochs=epochs,
             winner_epochs=winner_epochs,
             from_scratch=from_scratch,
