@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,17 +17,14 @@ class SlimProgress:
     """Draws one bar for each phase; the way to the target is measured in what has been saved."""
 
     def __init__(self, console: Console, job: SlimJob) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._console, self._job = console, job
         self._unit = job.pricer.resource.unit
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),  # first: a narrow terminal cuts the end
+            BarColumn(bar_width=12),
+            TextColumn("{task.description}  {task.fields[note]}"),
             console=console,
             speed_estimate_period=3600,
         )
@@ -50,7 +46,7 @@ class SlimProgress:
         if self._task is not None:
             self._progress.stop_task(self._task)
         self._step, self._note = 0, ""
-        self._task = self._progress.add_task(name, total=None, note="", started_at=time.monotonic())
+        self._task = self._progress.add_task(name, total=None, note="")
 
     def proposals(self, finished: int, of: int) -> None:
         """Show how many proposals of the present step have been tuned."""

@@ -183,11 +183,15 @@ def slim(
     """
     from nas.cli._netadapt_progress import SlimProgress
     from nas.engines import open_engine
+    from nas.runs import RunFolder
     from nas.slimming.files import write_files
     from nas.slimming.job import prepare, run_job
     from searchspace.resolve import resolve_network
 
     console = note_console()
+    if resume and RunFolder(place).is_complete:
+        console.print(f"The run in {place} is already finished.")
+        return RunFolder(place).result()
     beside = resolve_network(compare) if compare else None
     how = {"name": "in-process", **(engine or {})}
     with open_engine(**how, cpus_per_task=settings.threads, notice=lambda text: console.print(text)) as opened:

@@ -145,14 +145,16 @@ def run_job(job: SlimJob, engine: Engine, observer: Observer) -> SlimOutcome:
                 Candidate(method=RANDOM, architecture=last.architecture, cost=last.cost, state=last.state, seed=number)
             )
     observer.phase("final training")
-    _train_finals(_final_tasks(job, candidates, state), tuner, engine, finals, observer)
-    kind = _better_kind(finals.done)
+    tasks = _final_tasks(job, candidates, state)
+    _train_finals(tasks, tuner, engine, finals, observer)
+    found = {key_of(task): finals.done[key_of(task)] for task in tasks}
+    kind = _better_kind(found)
     return SlimOutcome(
         job=job,
         steps=steps,
         random_steps=tuple(random_steps),
         candidates=tuple(candidates),
-        finals=finals.done,
+        finals=found,
         kind=kind,
         state=finals.weights(kind, 0),
         seed_state=state,
