@@ -110,7 +110,9 @@ class RayEngine:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = f"no Ray cluster at {address!r}" if address else "Ray did not start on this machine"
-            raise UserError(f"{where}: {error}. Start one with `ray start --head`, or use --engine in-process") from None
+            raise UserError(
+                f"{where}: {error}. Start one with `ray start --head`, or use --engine in-process"
+            ) from None
         if context.dashboard_url:
             self._notice(f"Ray dashboard: http://{context.dashboard_url} (`ray get-auth-token` prints its token)")
 

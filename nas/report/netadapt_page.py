@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 from markupsafe import Markup
 
 from nas.report import sections
@@ -13,6 +16,9 @@ from nas.slimming.settings import SlimSettings
 from nas.slimming.timing import HostTiming
 from nas.slimming.verdict import scores, verdict
 from searchspace.architecture import Architecture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare: Architecture | None) -> str:
@@ -119,8 +125,8 @@ def _path_note(settings: SlimSettings) -> str:
     return f"{steps}; proposals were compared by {judged}."
 
 
-def _picture(drawing: object, description: str) -> Markup:
-    return sections.picture(svg_text(drawing), description)  # type: ignore[arg-type]
+def _picture(drawing: Drawing, description: str) -> Markup:
+    return sections.picture(svg_text(drawing), description)
 
 
 def _steps(outcome: SlimOutcome) -> Markup:
@@ -177,6 +183,4 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
 
 
 def _plain(settings: SlimSettings) -> dict[str, str]:
-    from dataclasses import asdict
-
     return {name.replace("_", " "): str(value) for name, value in asdict(settings).items() if value not in (None, ())}

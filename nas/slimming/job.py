@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -25,6 +25,7 @@ from netadapt.resources import Cost, Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
+from searchspace.files import sha256_text
 
 NETADAPT, UNIFORM, MAGNITUDE, RANDOM, SEED = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
 
@@ -111,12 +112,18 @@ def prepare(settings: SlimSettings, out: Path, *, resume: bool = False) -> SlimJ
     seed_cost = pricer.price(seed.architecture)
     target = parse_target(settings.target, settings.resource, seed_cost.upper)
     check_target(seed.architecture, pricer, target, settings.widths())
-    plain = {**asdict(settings), "include": list(settings.include)}
-    given = {name: str(value) if isinstance(value, str) else value for name, value in plain.items()}
+    given = _identity(settings, resource)
     folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given)
     if folder.is_complete:
         raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out")
     return SlimJob(settings=settings, seed=seed, pricer=pricer, seed_cost=seed_cost, target=target, folder=folder)
+
+
+def _identity(settings: SlimSettings, resource: Resource) -> dict[str, Any]:
+    """Return what must not change between a run and its continuation: the settings, and the table's content."""
+    plain = {name: str(value) if isinstance(value, str) else value for name, value in asdict(settings).items()}
+    table = {"table_sha256": sha256_text(resource.table.to_text())} if isinstance(resource, Latency) else {}
+    return {**plain, "include": list(settings.include), **table}
 
 
 def run_job(job: SlimJob, engine: Engine, observer: Observer) -> SlimOutcome:

@@ -112,7 +112,7 @@ class Tuner:
         with reproducible(settings.seed), thread_limit(settings.threads):
             network.eval()  # batch norm as the network will be used: its scale and shift are what is judged
             for _, (images, labels) in zip(range(TAYLOR_BATCHES), batches, strict=False):
-                functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+                functional.cross_entropy(network(images), labels).backward()
         return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
 
 
@@ -209,7 +209,7 @@ def distil(
             loss = functional.cross_entropy(network(placed), wanted)
             check_loss(loss.detach(), learning_rate, f"step {step + 1} of distillation")
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
 

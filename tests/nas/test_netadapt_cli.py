@@ -127,6 +127,8 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: tuple[dict[str, Any],
     run.wait()
     assert not (again / "result.json").exists()
     invoke(NETWORK, *QUICK, f"--out={again}", "--no-export", status=2)  # an unfinished run is not overwritten
+    changed = invoke(NETWORK, *QUICK, "--seed=1", f"--out={again}", "--no-export", "--resume", status=2)
+    assert "seed: 0 then, 1 now" in changed.output
     invoke(NETWORK, *QUICK, f"--out={again}", "--no-export", "--resume")
     assert (again / "result.json").read_text() == (out / "result.json").read_text()
     assert steps_of(again) == steps_of(out)
