@@ -119,6 +119,7 @@ def test_a_table_for_reading_ends_the_run(tmp_path: Path) -> None:
     assert "report.html" in result.stdout
 
 
+@pytest.mark.timeout(900)  # a conversion takes half a minute, on a busy machine many
 def test_export_runs_the_model_and_marks_it_untrained(tmp_path: Path) -> None:
     pytest.importorskip("litert_torch", reason="exporting needs litert-torch")
     folder = tmp_path / "run"
