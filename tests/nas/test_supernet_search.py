@@ -1,0 +1,89 @@
+"""`nas search --data` from a small space to a tested network, and on from an interruption."""
+
+import json
+
+import numpy as np
+import pytest
+
+from latency_lut.compiled import CompiledCost
+from latency_lut.devices import load_device
+from nas.evaluators import SupernetEvaluator
+from nas.runs import RunFolder
+from nas.runs.search import SearchSettings, prepare_search, run_to_folder
+from nas.supernet_search import SupernetSettings, open_scoring
+from searchspace import parse
+from searchspace.errors import UserError
+from searchspace.space import load_space
+from searchspace.supernet import Supernet
+from searchspace.weights import load_network
+
+SMALL = """
+format: space/1
+name: small
+resolution: 64
+stem: stem_k3_s2_c8_re
+head: head_c32_re
+stages:
+  - {name: stage1, block: inverted, width: [16, 24], stride: 2, depth: [1, 2, 3], kernel: [3, 5], ratio: [2, 4]}
+  - {name: stage2, block: sandglass, width: [32, 48, 64], stride: 2, kernel: [3, 5], ratio: [2, 4], depthwise: both}
+"""
+IMAGES = SupernetSettings(data="digits", subset=100, epochs=1, winner_epochs=1, search_images=20, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    path = tmp_path_factory.mktemp("spaces") / "small.yaml"
+    path.write_text(SMALL)
+    extremes = CompiledCost(load_space(path).with_classes(10), load_device("pixel"), True).extremes()
+    budget_ms = 0.6 * extremes.slowest_ms + 0.4 * extremes.fastest_ms
+    return SearchSettings(budget_ms=budget_ms, space=str(path), evaluations=30, extrapolate=True)
+
+
+def run(settings, folder, images=IMAGES):
+    prepared = prepare_search(settings, open_scoring(images))
+    return run_to_folder(prepared, folder, export=False)[1]
+
+
+def test_a_search_on_images_and_its_continuation(settings, tmp_path):
+    first = RunFolder.create(tmp_path / "first", {})
+    result = run(settings, first)
+    assert result["high_ms"] <= settings.budget_ms
+    assert result["trained"]["test"]["count"] == 100
+    assert "no test image" in result["accuracy"]["basis"]["images"]
+    assert parse(result["architecture"]).classes == 10
+    network = load_network(first.file("weights.safetensors"))
+    assert str(network.architecture) == result["trained"]["runs_as"]
+
+    # A run that was killed in the search, and one that starts from the first one's supernet.
+    second = RunFolder.create(tmp_path / "second", {})
+    lines = first.file("journal.jsonl").read_text().splitlines(keepends=True)
+    second.file("journal.jsonl").write_text("".join(lines[:2]) + lines[2][:10])
+    second.file("supernet.pt").write_bytes(first.file("supernet.pt").read_bytes())
+    assert run(settings, second) == json.loads(first.file("result.json").read_text())
+    assert second.file("journal.jsonl").read_text() == "".join(lines)
+
+    further = SupernetSettings(**(IMAGES.as_dict() | {"start": str(first.path), "epochs": 0}))
+    again = run(settings, RunFolder.create(tmp_path / "third", {}), further)
+    assert again["architecture"] == result["architecture"]
+
+
+def test_scores_come_from_search_images_and_repeat(settings):
+    scoring = open_scoring(IMAGES)
+    space = scoring.scorable(load_space(settings.space))
+    supernet = Supernet(space, seed=0, image_size=scoring.data.image_size)
+    evaluator = SupernetEvaluator(supernet, scoring.data, search_images=15)
+    genotypes = space.sample(np.random.default_rng(0), 3)
+    assert (evaluator.top1(genotypes) == evaluator.top1(genotypes)).all()
+    assert evaluator.accuracy(genotypes[0]).count == min(15, len(scoring.data.search))
+    other = SupernetEvaluator(Supernet(space, seed=1, image_size=8), scoring.data, search_images=15)
+    assert other.fingerprint != evaluator.fingerprint
+
+
+def test_what_cannot_be_is_refused(settings, tmp_path):
+    with pytest.raises(UserError, match="unknown supernet training 'fast'"):
+        open_scoring(SupernetSettings(data="digits", mode="fast"))
+    with pytest.raises(UserError, match="epochs is 0, expected at least 1"):
+        SupernetSettings(data="digits", epochs=0)
+    nowhere = SupernetSettings(**(IMAGES.as_dict() | {"start": str(tmp_path), "epochs": 0}))
+    with pytest.raises(UserError, match="no such checkpoint"):
+        run(settings, RunFolder.create(tmp_path / "run", {}), nowhere)
