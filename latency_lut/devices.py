@@ -46,6 +46,11 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _SHIPPED.glob(f"*{_SUFFIX}")))
 
 
+def load_shipped(name: str) -> LatencyTable:
+    """Load a table that comes with the package, whatever tables of the user have its name."""
+    return LatencyTable.load(_SHIPPED / f"{name}{_SUFFIX}")
+
+
 def load_device(name: str | Path) -> LatencyTable:
     """Load the table of a device, of one of its views (`pixel1:tunas`), or of a table file given by its path.
 

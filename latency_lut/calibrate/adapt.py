@@ -6,6 +6,7 @@ corrections of it by kind of op as far as they are called for, and small smooth 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from latency_lut.calibrate.observations import Observation
 from latency_lut.calibrate.process import OpProcess, Smoothness
 from latency_lut.calibrate.views import fit_scale, predicted_ms, uniform_scale
+from latency_lut.estimate import Estimate
 from latency_lut.provenance import Scale
 from latency_lut.table import LatencyTable
 from searchspace.ops import Op
@@ -50,6 +52,18 @@ class Adaptation:
     process: OpProcess
     left_out_errors: NDArray[np.float64]
     plain_left_out_errors: NDArray[np.float64]
+
+
+def blended(first: LatencyTable, second: LatencyTable) -> LatencyTable:
+    """Return the ops of `first` with the geometric mean of both tables' times: a structure between two phones'.
+
+    Two tables err in different directions; only ratios of times within the blend mean anything.
+    """
+    entries = {}
+    for op, entry in first.entries().items():
+        other_ms = second.entry(op, allow_extrapolation=True).latency_ms
+        entries[op] = Estimate(math.sqrt(entry.latency_ms * other_ms))
+    return LatencyTable(first.provenance, entries)
 
 
 def nearest_base(bases: Sequence[LatencyTable], observations: Sequence[Observation]) -> tuple[LatencyTable, Adaptation]:

@@ -58,13 +58,14 @@ def _grown_with_channels(times: Mapping[Op, float], seen: Set[Op]) -> dict[Op, f
 def interval_pct(errors: NDArray[np.float64]) -> float:
     """Return within how many percent of its prediction 90 % of new measurements are expected, from left-out errors.
 
-    Few errors: Student's t times their root mean square. Many: their 90 % quantile, rounded up by one error.
+    Few errors: Student's prediction interval around no bias. Many: their 90 % quantile, rounded up by one error.
     """
     absolute = np.sort(np.abs(errors))
     if len(absolute) < 2:
         raise ValueError("an interval needs at least two left-out errors")
     if len(absolute) < _MANY:
-        value = student.ppf(0.95, len(absolute) - 1) * math.sqrt(float(np.mean(absolute**2)))
+        sd = math.sqrt(float(np.mean(absolute**2)))
+        value = student.ppf(0.95, len(absolute) - 1) * sd * math.sqrt(1.0 + 1.0 / len(absolute))
     else:
         value = absolute[min(math.ceil(0.9 * (len(absolute) + 1)), len(absolute)) - 1]
     return round(100.0 * float(value), 2)
