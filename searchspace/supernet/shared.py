@@ -120,7 +120,7 @@ def _largest(modules: list[nn.Module]) -> nn.Module:
 def _add_transforms(leaf: nn.Module, modules: list[nn.Module]) -> None:
     kernels = sorted({module.kernel_size[0] for module in modules if isinstance(module, nn.Conv2d)})
     if len(kernels) > 1:
-        leaf.transforms = nn.ParameterDict({str(k): nn.Parameter(torch.eye(k * k)) for k in kernels[:-1]})
+        leaf.transforms = nn.ParameterDict({str(k): nn.Parameter(torch.empty(k * k, k * k)) for k in kernels[:-1]})
 
 
 def _transformed(transforms: nn.ParameterDict, full: Tensor, shape: torch.Size) -> Tensor:
