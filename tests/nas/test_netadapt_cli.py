@@ -38,8 +38,8 @@ NETWORK = (
     "ir_k3_s2_h120_c80_hs,ir_k3_s2_h184_c112_hs,head_c240_h160_hs,n10"
 )
 QUICK = (
-    "--data=digits", "--image-size=8", "--subset=240", "--batch-size=32", "--tune-steps=4", "--seed-epochs=15",
-    "--fine-tune-epochs=2", "--scratch-epochs=4", "--target=90%", "--reduction=0.04",
+    "--data=digits", "--image-size=8", "--subset=240", "--batch-size=32", "--tune-steps=4", "--seed-epochs=8",
+    "--fine-tune-epochs=2", "--scratch-epochs=2", "--target=90%", "--reduction=0.04",
 )  # fmt: skip
 
 
