@@ -11,7 +11,6 @@ from nas.cli._common import (
     DeviceOption,
     JsonOption,
     SeedOption,
-    SpaceOption,
     note_console,
     print_json,
 )
@@ -35,6 +34,14 @@ if TYPE_CHECKING:
 BudgetOption = Annotated[
     str,
     typer.Option("--budget", metavar="TIME", help="Latency to keep, with its unit: 60ms, 0.06s.", show_default=False),
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE",
+        help="A space from `nas spaces`, or a YAML file of your own; default: mobilenetv3, with --data mobile.",
+    ),
 ]
 StrategyOption = Annotated[str, typer.Option("--strategy", help="evolution, reinforce, random or tpe.")]
 EvaluationsOption = Annotated[
@@ -60,7 +67,7 @@ ExportOption = Annotated[
 def search(
     budget: BudgetOption,
     device: DeviceOption = "pixel",
-    space: SpaceOption = "mobilenetv3",
+    space: SpaceOption = None,
     strategy: StrategyOption = "evolution",
     seed: SeedOption = 0,
     evaluations: EvaluationsOption = None,
@@ -93,7 +100,7 @@ def search(
 
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
-      nas search --budget 30ms --data digits --space mobile
+      nas search --budget 30ms --data digits
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --budget 60ms --resume            go on after an interruption
     """
@@ -106,7 +113,7 @@ def search(
     settings = SearchSettings(
         budget_ms=parse_budget(budget),
         device=device,
-        space=space,
+        space=space or ("mobilenetv3" if data is None else "mobile"),
         strategy=strategy,
         seed=seed,
         evaluations=(50_000 if data is None else 300) if evaluations is None else evaluations,
