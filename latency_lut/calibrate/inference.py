@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from latency_lut.calibrate.costs import CostModel, fit_costs
 from latency_lut.calibrate.observations import Observation
 from latency_lut.calibrate.process import OpProcess
-from latency_lut.calibrate.views import fit_scale, on_scale, uniform_scale
+from latency_lut.calibrate.views import fit_scale, on_scale, predicted_ms, uniform_scale
 from latency_lut.provenance import Scale
 
 _ROUNDS = 3
+_MANY = 40
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,41 @@ def infer(
 ) -> Inference:
     """Infer the times of ops; the source named "" defines the scale, `first_views` guess the others' factors.
 
-    `pull` says how strongly first-principles rates stay with those of `start` (`fit_costs`).
+    `pull` says how strongly first-principles rates stay with those of `start` (`fit_costs`). Few observations are
+    left out by inferring again without each; of many, one does not move rates and scales, and the process's closed
+    form is taken.
     """
+    process, views = _fitted(observations, start, first_views or {}, pull)
+    measured_ms = np.array([observation.latency_ms for observation in observations])
+    if len(observations) > _MANY:
+        residual_ms, _ = process.left_out_ms()
+    else:
+        residual_ms = measured_ms - _foretold_ms(observations, start, first_views or {}, pull)
+    return Inference(tuple(observations), process, views, -residual_ms / measured_ms)
+
+
+def _fitted(
+    observations: Sequence[Observation], start: CostModel, first_views: Mapping[str, float], pull: float
+) -> tuple[OpProcess, dict[str, Scale]]:
     by_view: dict[str, list[Observation]] = {}
     for observation in observations:
         by_view.setdefault(observation.view, []).append(observation)
-    views = {view: uniform_scale((first_views or {}).get(view, 1.0)) for view in by_view}
-    for _ in range(_ROUNDS):
+    views = {view: uniform_scale(first_views.get(view, 1.0)) for view in by_view}
+    for _ in range(_ROUNDS if len(by_view) > 1 else 1):
         scaled = [on_scale(observation, views[observation.view]) for observation in observations]
         process = OpProcess(fit_costs(scaled, start, pull), scaled)
         views |= {view: fit_scale(members, process.mean_ms) for view, members in by_view.items() if view}
-    residual_ms, _ = process.left_out_ms()
-    errors = -residual_ms / np.array([observation.latency_ms for observation in observations])
-    return Inference(tuple(observations), process, views, errors)
+    return process, views
+
+
+def _foretold_ms(
+    observations: Sequence[Observation], start: CostModel, first_views: Mapping[str, float], pull: float
+) -> NDArray[np.float64]:
+    """Return every observation as inferred from the others, in milliseconds."""
+    foretold_ms = np.zeros(len(observations))
+    for index, observation in enumerate(observations):
+        others = [*observations[:index], *observations[index + 1 :]]
+        process, views = _fitted(others, start, first_views, pull)
+        scale = views.get(observation.view, uniform_scale(1.0))
+        foretold_ms[index] = predicted_ms([observation], process.mean_ms, scale)[0]
+    return foretold_ms
