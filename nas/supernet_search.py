@@ -155,6 +155,7 @@ class SupernetScoring:
         """Test the trained network, once, and its exported file beside it; return what goes into `result.json`."""
         import numpy as np
 
+        from nas.data import sample
         from nas.export import check_accuracy
         from nas.training.evaluation import evaluate
 
@@ -167,7 +168,7 @@ class SupernetScoring:
             "test": asdict(accuracy),
         }
         if model is not None:
-            images, labels = next(iter(tested.batches(EXPORT_CHECK_IMAGES)))
+            images, labels = sample(tested, EXPORT_CHECK_IMAGES, self.settings.seed)
             check = check_accuracy(network, folder.file(model), images.numpy(), labels.numpy().astype(np.int64))
             found["export_check"] = asdict(check)
         return found

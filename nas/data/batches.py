@@ -56,6 +56,17 @@ class Split(Protocol):
         """Return normalised, unaugmented images (n, 3, size, size) at the indices."""
 
 
+def sample(split: Split, count: int, seed: int) -> Batch:
+    """Return at most `count` unaugmented images and their labels, drawn at random without repetition.
+
+    Data sets come sorted by class: their first images would be of one class.
+    """
+    rng = np.random.default_rng([seed, 0xCA1])
+    drawn = torch.from_numpy(np.sort(rng.choice(len(split), size=min(count, len(split)), replace=False)))
+    labels = split.batches(1).labels
+    return Batch(split.images_at(drawn), labels[drawn.to(labels.device)])
+
+
 @dataclass(frozen=True)
 class EvaluationBatches:
     """All images of a split in order and without augmentation; the last batch may be smaller.

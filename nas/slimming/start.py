@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nas.data import sample
 from nas.slimming.settings import SlimSettings
 from nas.slimming.tuning import Statistics, Tuner, state_of, thread_limit
 from nas.training.start import find_weights, start_network
@@ -64,9 +65,9 @@ def _pretrained(settings: SlimSettings, weights: Path) -> Seed:
     if asked.with_resolution(architecture.resolution) != architecture:
         raise UserError(f"{weights} holds weights of another network: mobilenet_v2, not {settings.network}")
     tuner = Tuner(settings, SIGNED_UNIT)
-    small, train = tuner.network(asked, state), tuner.data().train
+    small = tuner.network(asked, state)
     with thread_limit(settings.threads):
-        restore_batch_norm(small, train.images_at(torch.arange(min(RESTORING_IMAGES, len(train)))))
+        restore_batch_norm(small, sample(tuner.data().train, RESTORING_IMAGES, settings.seed).images)
     return Seed(asked, state_of(small), str(weights), SIGNED_UNIT)
 
 
@@ -88,7 +89,7 @@ def restore_batch_norm(network: nn.Module, images: Tensor) -> None:
         layer.norm.register_forward_pre_hook(lambda norm, inputs, owner=layer: measure(norm, inputs, owner))
         for layer in layers
     ]
-    network.eval()(images)
+    network.eval()(images.to(next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     for layer, (mean, variance) in found.items():

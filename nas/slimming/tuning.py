@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data import Data, endless_batches, load_data
+from nas.data import Data, endless_batches, load_data, sample
 from nas.slimming.settings import Score, SlimSettings
 from nas.training.evaluation import Accuracy, evaluate
 from nas.training.execution import Execution, default_execution, reproducible
@@ -89,9 +89,7 @@ class Tuner:
 
     def recalibrate(self, network: Network) -> None:
         """Measure the statistics of batch norm on training images, in place."""
-        train = self.data().train
-        images = train.images_at(torch.arange(min(CALIBRATION_IMAGES, len(train))))
-        recalibrate(network, [default_execution().place(images)])
+        recalibrate(network, [sample(self.data().train, CALIBRATION_IMAGES, self.settings.seed).images])
 
     def teaching(self) -> Network:
         """Return the teacher, ready to be asked."""
@@ -111,8 +109,9 @@ class Tuner:
         batches = endless_batches(self.data().train, settings.batch_size, seed=settings.seed)
         with reproducible(settings.seed), thread_limit(settings.threads):
             network.eval()  # batch norm as the network will be used: its scale and shift are what is judged
-            for _, (images, labels) in zip(range(TAYLOR_BATCHES), batches, strict=False):
-                functional.cross_entropy(network(images), labels).backward()
+            for _, batch in zip(range(TAYLOR_BATCHES), batches, strict=False):
+                images = default_execution().place(batch.images)
+                functional.cross_entropy(network(images), batch.labels.to(images.device)).backward()
         return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
 
 

@@ -9,8 +9,9 @@ which is exact: probabilities times the compiled table (ibid., section 3.3.1; FB
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -120,7 +121,6 @@ def differentiable_steps(
     cost: CompiledCost, settings: DifferentiableSettings, *, seed: int, total_steps: int
 ) -> TakeStep:
     """Return the step of the training loop that trains a `DifferentiableInTraining`."""
-    factors, overhead_ms = cost.slot_factors(), cost.overhead_ms
 
     def take_step(
         network: nn.Module,
@@ -142,21 +142,34 @@ def differentiable_steps(
         clip_gradients(network.parameters(), clip_norm)
         optimizer.step()
         if kept < len(labels) and step >= settings.frozen_share * total_steps:
-            paths = logits.sample(rng, settings.paths)
-            outputs_of = _outputs(network.supernet, paths, images[kept:])
-            values = logits.values.clone().requires_grad_()
-            log_probabilities = logits.log_probabilities(values)
-            mixture = logits.log_likelihood(log_probabilities, paths).log_softmax(dim=0)
-            answers = outputs_of.log_softmax(dim=2)[:, torch.arange(len(labels) - kept), labels[kept:]]
-            likelihood = (mixture[:, None].to(answers) + answers).logsumexp(dim=0)
-            latency_ms = expected_latency_ms(log_probabilities, factors, overhead_ms)
-            miss = (latency_ms / settings.target_ms - 1).abs()
-            (gradient,) = torch.autograd.grad(settings.latency_weight * miss - likelihood.mean(), values)
+            outputs_of = partial(_outputs, network.supernet, images=images[kept:])
+            gradient = _architecture_gradient(logits, outputs_of, labels[kept:], cost, settings, rng)
             logits.descend(gradient, settings.learning_rate)
         network.steps_taken += 1
         return loss, (outputs.argmax(dim=1) == labels[:kept]).sum() * (len(labels) / kept)
 
     return take_step
+
+
+def _architecture_gradient(
+    logits: ArchitectureLogits,
+    outputs_of: Callable[[Genotypes], Tensor],
+    labels: Tensor,
+    cost: CompiledCost,
+    settings: DifferentiableSettings,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Return the gradient of the loss with respect to the logits, on images that the weights did not learn from."""
+    paths = logits.sample(rng, settings.paths)
+    answers = outputs_of(paths).log_softmax(dim=2)[:, torch.arange(len(labels)), labels]
+    values = logits.values.clone().requires_grad_()
+    log_probabilities = logits.log_probabilities(values)
+    mixture = logits.log_likelihood(log_probabilities, paths).log_softmax(dim=0)
+    likelihood = (mixture[:, None].to(answers) + answers).logsumexp(dim=0)
+    latency_ms = expected_latency_ms(log_probabilities, cost.slot_factors(), cost.overhead_ms)
+    miss = (latency_ms / settings.target_ms - 1).abs()
+    (gradient,) = torch.autograd.grad(settings.latency_weight * miss - likelihood.mean(), values)
+    return gradient
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.data import Data, Split, load_data
+from nas.data import Data, Split, load_data, sample
 from nas.runs import RunFolder
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
@@ -229,6 +229,6 @@ def _export(network: Network, job: TrainJob) -> dict[str, Any]:
         record = export_network(network, path, trained=True, seed=job.settings.seed)
     except UserError as error:
         return {"failed": str(error)}
-    images, labels = next(iter(job.tested.batches(EXPORT_CHECK_IMAGES)))
+    images, labels = sample(job.tested, EXPORT_CHECK_IMAGES, job.settings.seed)
     check = check_accuracy(network, path, images.numpy(), labels.numpy().astype(np.int64))
     return {**record.as_dict(), "accuracy_check": asdict(check)}

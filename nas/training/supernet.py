@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data import Batch, Data
+from nas.data import Batch, Data, sample
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution
@@ -248,9 +248,7 @@ def supernet_recipe(recipe: Recipe) -> Recipe:
 
 def calibration_batches(data: Data, seed: int, images: int = CALIBRATION_IMAGES) -> list[Tensor]:
     """Return training images (n, 3, size, size), without augmentation, to measure batch-norm statistics on."""
-    rng = np.random.default_rng([seed, 0xCA1])
-    chosen = rng.choice(len(data.train), size=min(images, len(data.train)), replace=False)
-    return list(data.train.images_at(torch.from_numpy(np.sort(chosen))).split(256))
+    return list(sample(data.train, images, seed).images.split(256))
 
 
 def watching(data: Data, seed: int) -> Evaluation:

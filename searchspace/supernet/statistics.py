@@ -16,11 +16,12 @@ from torch import Tensor, nn
 def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running mean and variance of every batch norm to their average over batches (n, 3, size, size).
 
-    The network's weights and mode are left as they were.
+    The network's weights and mode are left as they were; images are moved to its device.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     was_training = network.training
+    device = next(network.parameters()).device
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
@@ -28,7 +29,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.train()
     try:
         for images in batches:
-            network(images)
+            network(images.to(device))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

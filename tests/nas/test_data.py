@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nas.data import Data, MemorySplit, Shard, load_data
+from nas.data import Data, MemorySplit, Shard, load_data, sample
 from nas.data._items import Items
 from nas.data._prefetch import prefetched
 from nas.data._splits import draw, take_subset, train_and_search
@@ -159,6 +159,16 @@ def test_images_are_normalised_and_resized() -> None:
 
 
 # --- folders and zip files ------------------------------------------------------------------------------------------
+
+
+def test_a_sample_of_a_folder_sorted_by_class_holds_every_class(tmp_path: Path) -> None:
+    write_classes(tmp_path, per_class=40)
+    train = load_data(f"imagefolder:{tmp_path}").train
+    first, again = sample(train, 16, seed=0), sample(train, 16, seed=0)
+    assert set(first.labels.tolist()) == {0, 1}
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, sample(train, 16, seed=1).images)
+    assert len(sample(train, 10_000, seed=0).images) == len(train)
 
 
 def zipped(folder: Path) -> Path:
