@@ -8,7 +8,7 @@ done with genotypes without knowing their meaning is in `searchspace.choices`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
@@ -21,53 +21,12 @@ from numpy.typing import NDArray
 from searchspace.architecture import Architecture, Block, PlacedBlock, block_ops, head_ops, stem_ops
 from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
 from searchspace.errors import UserError
-from searchspace.layers import Place, build_layer
+from searchspace.layers import Place
 from searchspace.ops import Op
-from searchspace.space_file import WIDTH_FIELDS, Option, SpaceSpec, Stage, load_spec
-from searchspace.widths import make_divisible
+from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
+from searchspace.stage_plan import Binding, Reader, StagePlan, make_layer, width_bindings
 
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
-
-Reader = Callable[[int], int]  # choice index -> value index
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """Where a layer's field gets its value: from a choice, or (None) the only one there is."""
-
-    field: str
-    values: tuple[Any, ...]
-    choice: int | None
-
-    def read(self, genotype: Reader) -> Any:
-        """The value that a genotype gives the field."""
-        return self.values[0 if self.choice is None else genotype(self.choice)]
-
-
-@dataclass(frozen=True, slots=True)
-class StagePlan:
-    """A stage with the indices of its choices, None where the file leaves none."""
-
-    stage: Stage
-    block_at: int | None
-    depth_at: int | None
-    layers: tuple[tuple[tuple[Binding, ...], ...], ...]  # [layer][option]
-    widths: tuple[tuple[Binding, ...], ...]  # one entry where all options agree on the width, else [option]
-
-    def option(self, genotype: Reader) -> int:
-        """Index of the option chosen."""
-        return 0 if self.block_at is None else genotype(self.block_at)
-
-    def depth(self, genotype: Reader) -> int:
-        """Number of layers chosen."""
-        return self.stage.depths[0 if self.depth_at is None else genotype(self.depth_at)]
-
-    def out_channels(self, genotype: Reader) -> int:
-        """Channels that leave the stage."""
-        if self.stage.fixed:
-            return self.stage.fixed[-1].out
-        bindings = self.widths[self.option(genotype) if len(self.widths) > 1 else 0]
-        return width_of({binding.field: binding.read(genotype) for binding in bindings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +92,7 @@ class SearchSpace(ChoiceSet):
             block_at=self._at.get(f"{stage.name}/block"),
             depth_at=self._at.get(f"{stage.name}/depth"),
             layers=bindings,
-            widths=_width_bindings(bindings[0]) if bindings else (),
+            widths=width_bindings(bindings[0]) if bindings else (),
         )
 
     def _list_field(self, stage: Stage, name: str, layer: int | None) -> None:
@@ -362,24 +321,6 @@ class SearchSpace(ChoiceSet):
             values = ", ".join(map(str, choice.values))
             lines.append(f"  {choice.path}: {values}" + (f"  (if {when})" if when else ""))
         return "\n".join(line for line in lines if line)
-
-
-def _width_bindings(options: tuple[tuple[Binding, ...], ...]) -> tuple[tuple[Binding, ...], ...]:
-    """What decides a stage's width: one entry where all options agree, else one for each option."""
-    each = tuple(tuple(b for b in option if b.field in WIDTH_FIELDS) for option in options)
-    return each[:1] if len(set(each)) == 1 else each
-
-
-def width_of(values: Mapping[str, Any]) -> int:
-    """Channels that a stage's `width` and `multiplier` stand for."""
-    width: int = values["width"]
-    return width if values["multiplier"] == 1 else make_divisible(width * values["multiplier"])
-
-
-@lru_cache(maxsize=1 << 16)
-def make_layer(kind: str, fields: tuple[tuple[str, Any], ...], place: Place) -> Block | None:
-    """`build_layer`, remembered: a space has few distinct blocks and is walked millions of times."""
-    return build_layer(kind, dict(fields), place)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -18,7 +18,8 @@ from searchspace.architecture import Architecture, Block
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.layers import Place
-from searchspace.space import SearchSpace, make_layer, width_of
+from searchspace.space import SearchSpace
+from searchspace.stage_plan import make_layer, width_of
 from searchspace.text import format_block, format_head, format_stem
 
 Assignment = tuple[tuple[int, int], ...]  # (choice, value index), rising by choice

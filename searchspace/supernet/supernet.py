@@ -21,8 +21,9 @@ from torch.nn import functional
 from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
 from searchspace.low_resolution import drop_strides, strides_to_drop
 from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
-from searchspace.space import SearchSpace, width_of
+from searchspace.space import SearchSpace
 from searchspace.space_match import layer_blocks
+from searchspace.stage_plan import width_of
 from searchspace.supernet.shared import SharedPart
 
 
