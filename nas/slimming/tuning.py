@@ -32,7 +32,7 @@ from searchspace.supernet import recalibrate
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 TAYLOR_BATCHES = 4
-CALIBRATION_IMAGES = 64
+CALIBRATION_IMAGES = 128
 MOMENTUM, WEIGHT_DECAY = 0.9, 4e-5
 
 
