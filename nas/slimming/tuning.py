@@ -89,7 +89,8 @@ class Tuner:
 
     def recalibrate(self, network: Network) -> None:
         """Measure the statistics of batch norm on training images, in place."""
-        recalibrate(network, [sample(self.data().train, CALIBRATION_IMAGES, self.settings.seed).images])
+        images = sample(self.data().train, CALIBRATION_IMAGES, self.settings.seed).images
+        recalibrate(network, [default_execution().place(images)])
 
     def teaching(self) -> Network:
         """Return the teacher, ready to be asked."""
@@ -105,14 +106,14 @@ class Tuner:
 
     def gradients(self, architecture: Architecture, state: State) -> State:
         """Return the gradients of the loss over a few training batches, by parameter name."""
-        network, settings = self.network(architecture, state), self.settings
+        network, settings, execution = self.network(architecture, state), self.settings, default_execution()
         batches = endless_batches(self.data().train, settings.batch_size, seed=settings.seed)
         with reproducible(settings.seed), thread_limit(settings.threads):
             network.eval()  # batch norm as the network will be used: its scale and shift are what is judged
-            for _, batch in zip(range(TAYLOR_BATCHES), batches, strict=False):
-                images = default_execution().place(batch.images)
-                functional.cross_entropy(network(images), batch.labels.to(images.device)).backward()
-        return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+            for _, (images, labels) in zip(range(TAYLOR_BATCHES), batches, strict=False):
+                functional.cross_entropy(network(execution.place(images)), labels.to(execution.device)).backward()
+        parameters = network.named_parameters()
+        return {name: one.grad.cpu() for name, one in parameters if one.grad is not None}
 
 
 @dataclass(frozen=True)

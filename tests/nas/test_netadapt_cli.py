@@ -107,7 +107,7 @@ def test_the_page_tells_what_happened(finished: tuple[dict[str, Any], Path]) -> 
 def test_a_killed_run_goes_on_to_the_same_result_even_on_ray(
     finished: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    """Killed after its first step in a process of its own, finished on Ray, equal to the unbroken run in this process."""
+    """Killed after its first step, finished on Ray: the same as the unbroken run in this process."""
     pytest.importorskip("ray")
     _, out = finished
     again = tmp_path / "killed"
