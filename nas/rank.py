@@ -10,21 +10,25 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.evaluators import SupernetEvaluator
 from nas.objective import Values
 from nas.runs.folder import RunFolder
-from nas.supernet_search import SupernetSettings, trained_supernet
+from nas.supernet_search import SupernetSettings, check_mode, trained_supernet
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.files import read_text, sha256_text, write_atomic
 from searchspace.space import SearchSpace, load_space
+
+if TYPE_CHECKING:
+    from latency_lut import LatencyTable
+    from nas.data import Data
+    from searchspace.supernet import Supernet
 
 SCORES = "scores.jsonl"
 NETWORKS = "networks.csv"
@@ -74,11 +78,13 @@ def correlation(score: Values, truth: Values, seed: int = 0) -> Correlation:
     from scipy.stats import kendalltau, spearmanr
 
     def both(rows: Any) -> tuple[float, float]:
+        if np.ptp(score[rows]) == 0 or np.ptp(truth[rows]) == 0:
+            return 0.0, 0.0  # all tied: such a score ranks nothing, and neither coefficient is defined
         return float(kendalltau(score[rows], truth[rows])[0]), float(spearmanr(score[rows], truth[rows])[0])
 
     rng = np.random.default_rng(seed)
     draws = np.array([both(rng.integers(0, len(truth), len(truth))) for _ in range(RESAMPLES)])
-    (kendall_low, spearman_low), (kendall_high, spearman_high) = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+    (kendall_low, spearman_low), (kendall_high, spearman_high) = np.percentile(draws, [2.5, 97.5], axis=0)
     kendall, spearman = both(slice(None))
     return Correlation(
         count=len(truth),
@@ -142,25 +148,47 @@ def published(path: str | Path, space: SearchSpace, networks: int) -> Truth:
     return Truth(space.check(genotypes), np.array(top1), f"published, mean of {', '.join(columns)}")
 
 
-def rank(settings: RankSettings, folder: RunFolder, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Train the supernet, find the truth, compare, and write everything into the folder; return the result.
+@dataclass(frozen=True)
+class RankInputs:
+    """What a ranking reads: images, space, latency table and, where a file gives them, the accuracies."""
 
-    An interrupted run goes on where it stopped. Raises UserError for whatever is wrong with settings or data.
-    """
+    data: Data
+    space: SearchSpace
+    table: LatencyTable
+    known: Truth | None
+
+
+def open_inputs(settings: RankSettings) -> RankInputs:
+    """Open all that the settings name; raises UserError for whatever is wrong with it, before anything is written."""
+    from latency_lut.devices import load_device
     from nas.data import load_data
 
+    table = load_device(settings.device)
+    space = load_space(settings.space)
+    check_mode(settings.supernet.mode)
     images = settings.supernet
     data = load_data(images.data, images.image_size, images.seed, images.subset)
-    space = load_space(settings.space).with_classes(len(data.classes))
+    space = space.with_classes(len(data.classes))
     known = published(settings.against, space, settings.networks) if settings.against else None
+    return RankInputs(data, space, table, known)
+
+
+def rank(
+    settings: RankSettings, inputs: RankInputs, folder: RunFolder, told: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Train the supernet, find the truth, compare, and write everything into the folder; return the result.
+
+    An interrupted run goes on where it stopped.
+    """
+    images, data, space, known = settings.supernet, inputs.data, inputs.space, inputs.known
     told(f"training the supernet on {len(data.train):,} images")
     supernet = trained_supernet(space, data, images, folder)
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
     told(f"scoring {len(genotypes)} networks with the supernet")
     scores = _remembered(folder, "supernet", genotypes, lambda row: _score(evaluator, row), told)
-    truth = known or _trained_alone(settings, space, data, genotypes, folder, told)
-    return _report(settings, space, truth, scores, folder)
+    truth = known or _trained_alone(settings, space, data, supernet, genotypes, folder, told)
+    return _report(settings, inputs, truth, scores, folder)
 
 
 def _score(evaluator: SupernetEvaluator, genotype: Genotypes) -> dict[str, float]:
@@ -171,7 +199,8 @@ def _score(evaluator: SupernetEvaluator, genotype: Genotypes) -> dict[str, float
 def _trained_alone(
     settings: RankSettings,
     space: SearchSpace,
-    data: Any,
+    data: Data,
+    supernet: Supernet,
     genotypes: Genotypes,
     folder: RunFolder,
     told: Callable[[str], None],
@@ -179,12 +208,14 @@ def _trained_alone(
     """Train every network on its own, all alike, and take its accuracy on the search split."""
     from nas.training.loop import train
     from nas.training.recipes import short
-    from searchspace.low_resolution import for_images
     from searchspace.modules import build_network
 
     def top1(genotype: Genotypes) -> dict[str, float]:
-        network = build_network(for_images(space.decode(genotype), data.image_size), seed=settings.supernet.seed)
-        history = train(network, data, short(settings.alone_epochs), seed=settings.supernet.seed)
+        architecture = supernet.runs_as(space.decode(genotype))
+        network = build_network(architecture, seed=settings.supernet.seed)
+        history = train(
+            network, data.at_size(architecture.resolution), short(settings.alone_epochs), seed=settings.supernet.seed
+        )
         return {"top1": history.final.search.top1}
 
     told(f"training {len(genotypes)} networks alone, {settings.alone_epochs} epochs each")
@@ -222,21 +253,17 @@ def _remembered(
 
 
 def _report(
-    settings: RankSettings, space: SearchSpace, truth: Truth, found: list[dict[str, float]], folder: RunFolder
+    settings: RankSettings, inputs: RankInputs, truth: Truth, found: list[dict[str, float]], folder: RunFolder
 ) -> dict[str, Any]:
     from latency_lut import predict
-    from latency_lut.devices import load_device
-    from latency_lut.errors import UnmeasuredOp
 
-    networks = [space.decode(genotype) for genotype in truth.genotypes]
-    table = load_device(settings.device)
+    networks = [inputs.space.decode(genotype) for genotype in truth.genotypes]
     scores = {
         "supernet loss": -np.array([one["loss"] for one in found]),
         "supernet top-1": np.array([one["top1"] for one in found]),
         "multiply-adds": np.array([network.madds for network in networks], dtype=float),
+        "latency": np.array([predict(inputs.table, network, True).latency_ms for network in networks]),
     }
-    with suppress(UnmeasuredOp):  # a table that does not know the space: the other scores stand
-        scores["latency"] = np.array([predict(table, network, True).latency_ms for network in networks])
     compared = compare(scores, truth.top1)
     columns = {"genotype": ["".join(map(str, row)) for row in truth.genotypes.tolist()], "top1": truth.top1} | scores
     folder.write(NETWORKS, _csv(columns))

@@ -139,7 +139,7 @@ class SupernetScoring:
         with watch.stage(f"Training the network found, {start}") as report:
             train(
                 network,
-                self.data,
+                self.data.at_size(network.architecture.resolution),
                 short(settings.winner_epochs),
                 seed=settings.seed,
                 execution=self.execution,
@@ -159,7 +159,7 @@ class SupernetScoring:
         from nas.export import check_accuracy
         from nas.training.evaluation import evaluate
 
-        tested = self.data.test_split()
+        tested = self.data.at_size(network.architecture.resolution).test_split()
         accuracy = evaluate(network, tested.batches(256))
         found: dict[str, Any] = {
             "data": self.settings.data,
@@ -220,13 +220,19 @@ def _take_weights(supernet: Supernet, path: Path) -> None:
         raise UserError(f"{path} holds the supernet of another space or number of classes: {first}") from None
 
 
+def check_mode(mode: str) -> None:
+    """Raise UserError when there is no such way of training a supernet."""
+    from nas.training.supernet import MODES, unknown_mode
+
+    if mode not in MODES:
+        raise unknown_mode(mode)
+
+
 def open_scoring(settings: SupernetSettings) -> SupernetScoring:
     """Load the images and return the scoring; raises UserError for whatever is wrong with them or the settings."""
     from nas.data import load_data
-    from nas.training.supernet import MODES, unknown_mode
 
-    if settings.mode not in MODES:
-        raise unknown_mode(settings.mode)
+    check_mode(settings.mode)
     data = load_data(settings.data, settings.image_size, settings.seed, settings.subset)
     return SupernetScoring(settings, data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +73,7 @@ def rank(
       nas rank --data digits --space mobile
       nas rank --data cifar10:PATH --space macro --against macro_space_cifar10.csv --networks 300
     """
-    from nas.rank import RankSettings
+    from nas.rank import RankSettings, open_inputs
     from nas.rank import rank as run_rank
     from nas.runs import RunFolder, run_path
     from nas.supernet_search import SupernetSettings
@@ -94,13 +95,15 @@ def rank(
     )
     default = f"rank-{Path(space).stem}-{data.partition(':')[0]}"
     place = run_path(out=out, name=None, default=default, resume=resume)
+    inputs = open_inputs(settings)
     chosen = settings.as_dict()
     folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen)
     if folder.is_complete:
         note_console().print(f"{place} is already finished; nothing to do.")
         result = folder.result()
     else:
-        result = run_rank(settings, folder, lambda line: note_console().print(line, markup=False, highlight=False))
+        told = partial(note_console().print, markup=False, highlight=False)
+        result = run_rank(settings, inputs, folder, told)
     if json:
         print_json(result)
     else:

@@ -36,10 +36,15 @@ class Data:
     train: Split
     search: Split
     _open_test: Callable[[], Split]
+    _load_at: Callable[[int], Data]
 
     def test_split(self) -> Split:
         """Open the test split, for the one final evaluation of a finished network."""
         return self._open_test()
+
+    def at_size(self, image_size: int) -> Data:
+        """Return the same splits for networks of another resolution in pixels."""
+        return self if image_size == self.image_size else self._load_at(image_size)
 
 
 def load_data(
@@ -77,6 +82,7 @@ def load_data(
         train=train,
         search=search,
         _open_test=open_test,
+        _load_at=lambda other: load_data(spec, other, seed, subset, statistics=statistics, progress=progress),
     )
 
 

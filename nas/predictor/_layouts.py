@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace, StagePlan, load_space
+from searchspace.space import SearchSpace, load_space
+from searchspace.stage_plan import StagePlan
 
 Rows = NDArray[np.int16]
 Features = NDArray[np.float64]

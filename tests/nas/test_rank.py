@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nas.rank import RankSettings, compare, correlation, published, rank
+from nas.rank import RankSettings, compare, correlation, open_inputs, published, rank
 from nas.runs import RunFolder
 from nas.supernet_search import SupernetSettings
 from searchspace.errors import UserError
@@ -17,6 +17,11 @@ def test_correlation_of_a_perfect_and_a_reversed_order():
     found = correlation(truth**3, truth)
     assert (found.kendall, found.spearman, found.kendall_low) == pytest.approx((1, 1, 1)) and found.count == 50
     assert correlation(-truth, truth).kendall == pytest.approx(-1)
+
+
+def test_a_score_that_is_the_same_for_all_ranks_nothing():
+    found = correlation(np.ones(20), np.arange(20.0))
+    assert (found.kendall, found.kendall_low, found.spearman) == (0.0, 0.0, 0.0)
 
 
 def test_the_interval_holds_the_figure_and_narrows_with_more_networks():
@@ -81,7 +86,7 @@ def test_a_whole_ranking_and_its_continuation(tmp_path):
     known.write_text("choices,top1\n" + "\n".join(lines) + "\n")
     settings = settings_for("macro", against=str(known))
     first = RunFolder.create(tmp_path / "first", settings.as_dict())
-    result = rank(settings, first)
+    result = rank(settings, open_inputs(settings), first)
     assert set(result["correlations"]) == {"supernet loss", "supernet top-1", "multiply-adds", "latency"}
     assert result == json.loads(first.file("result.json").read_text())
     assert first.file("ranking.png").read_bytes().startswith(b"\x89PNG")
@@ -91,7 +96,7 @@ def test_a_whole_ranking_and_its_continuation(tmp_path):
     scores = first.file("scores.jsonl").read_text()
     second.file("scores.jsonl").write_text(scores[: len(scores) // 2])
     second.file("supernet.pt").write_bytes(first.file("supernet.pt").read_bytes())
-    assert rank(settings, second) == result
+    assert rank(settings, open_inputs(settings), second) == result
     assert second.file("scores.jsonl").read_text() == scores
 
 
