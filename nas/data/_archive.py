@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from searchspace.errors import UserError
+
+# What `zipfile` raises for damage, for encrypted files (RuntimeError) and for compression it does not know.
+_ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 class Archive:
@@ -37,10 +41,20 @@ class Archive:
         return sorted(self._stamps)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of one file."""
+        """Return the bytes of one file; raises UserError for a damaged or encrypted zip file."""
         if self._is_folder:
             return (self.path / path).read_bytes()
-        return self._open_zip().read(path)
+        try:
+            return self._open_zip().read(path)
+        except _ZIP_DAMAGE as error:
+            raise UserError(f"{self.path}: cannot unpack '{path}' ({error}); the zip file is damaged") from None
+
+    def read_text(self, path: str) -> str:
+        """Return the text of one file; raises UserError when it is not UTF-8."""
+        try:
+            return self.read(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path}/{path}: byte {error.start} is not UTF-8 text") from None
 
     def fingerprint(self) -> str:
         """Return a hash that changes when a file is added, removed, or changes its size or time."""
@@ -68,7 +82,10 @@ class Archive:
     def _list_zip(self) -> None:
         if not zipfile.is_zipfile(self.path):
             raise UserError(f"{self.path} is neither a folder nor a zip file")
-        entries = self._open_zip().infolist()
+        try:
+            entries = self._open_zip().infolist()
+        except _ZIP_DAMAGE as error:
+            raise UserError(f"{self.path} is a damaged zip file: {error}") from None
         self._stamps = {entry.filename: (entry.file_size, 0) for entry in entries if not entry.is_dir()}
         parents = {str(parent) for path in self._stamps for parent in PurePosixPath(path).parents}
         folders = {entry.filename.rstrip("/") for entry in entries if entry.is_dir()}

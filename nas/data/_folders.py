@@ -103,7 +103,7 @@ def _from_parts(archive: Archive, parts: dict[str, tuple[str, list[str]]]) -> Im
 def _from_labels_file(archive: Archive) -> ImageFolder:
     paths, labels = [], []
     known = set(archive.paths)
-    for number, row in enumerate(csv.DictReader(io.StringIO(archive.read(LABELS_FILE).decode())), start=2):
+    for number, row in enumerate(csv.DictReader(io.StringIO(archive.read_text(LABELS_FILE))), start=2):
         place = f"{archive.path}/{LABELS_FILE} line {number}"
         try:
             path, label = row["file"], int(row["class_index"])

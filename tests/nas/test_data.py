@@ -319,6 +319,18 @@ def test_a_file_that_is_no_zip_and_a_cifar_folder_without_images_are_refused(tmp
         load_data(f"cifar10:{tmp_path}")
 
 
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_damaged_zip_file_is_named(tmp_path: Path, part: float) -> None:
+    write_classes(tmp_path / "images", per_class=20)
+    archive = zipped(tmp_path / "images")
+    content = bytearray(archive.read_bytes())
+    start = int(len(content) * part)
+    content[start : start + 200] = b"\xff" * 200
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=archive.name):
+        load_data(f"imagefolder:{archive}")
+
+
 @pytest.mark.parametrize(("size", "subset"), [(0, None), (-3, None), (8, 1)])
 def test_impossible_sizes_are_refused(size: int, subset: int | None) -> None:
     with pytest.raises(UserError):
