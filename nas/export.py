@@ -35,6 +35,7 @@ class ExportRecord:
 
     file: str
     weights: str
+    resolution: int
     size_bytes: int
     output_error: float
     host_latency_ms: float
@@ -75,6 +76,7 @@ def export_network(
     return ExportRecord(
         file=path.name,
         weights=state,
+        resolution=size,
         size_bytes=path.stat().st_size,
         output_error=error,
         host_latency_ms=timing.median_ms,

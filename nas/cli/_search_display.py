@@ -78,10 +78,9 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     console.print(f"\nBudget {summary.budget_ms:g} ms on {summary.device}, kept by the upper end of the interval.")
     console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
     if summary.export is not None:
-        host_ms = summary.export.host_latency_ms
-        console.print(
-            f"On this machine {summary.export.file} took {host_ms:.1f} ms; its weights are {summary.export.weights}."
-        )
+        made = summary.export
+        where = f"on this machine, on an image of {made.resolution} pixels"
+        console.print(f"{made.file} took {made.host_latency_ms:.1f} ms {where}; its weights are {made.weights}.")
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
         console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)

@@ -85,7 +85,7 @@ def search_page(summary: SearchSummary) -> str:
     if summary.findings:
         parts.append(Section("The trained network", sections.facts(finding_facts(summary.findings))))
     if summary.export is not None:
-        parts.append(Section("The exported model", _exported(summary.export, winner.prediction, summary.device)))
+        parts.append(Section("The exported model", _exported(summary.export, winner, summary.device)))
     parts.append(Section("Compact text", sections.text_block(str(winner.architecture)), _TEXT_NOTE))
     if summary.settings:
         parts.append(Section("Settings and versions", sections.facts(summary.settings)))
@@ -199,14 +199,15 @@ def _overhead(prediction: Prediction) -> str:
     return f"A network takes {prediction.overhead_ms:.2f} ms beside its layers; the total includes it."
 
 
-def _exported(export: ExportRecord, prediction: Prediction, device: str) -> Markup:
+def _exported(export: ExportRecord, winner: ScoredNetwork, device: str) -> Markup:
+    prediction, resolution = winner.prediction, winner.architecture.resolution
     return sections.facts(
         {
-            "file": f"{export.file}, {export.size_bytes / 1e6:.1f} MB",
+            "file": f"{export.file}, {export.size_bytes / 1e6:.1f} MB, for images of {export.resolution} pixels",
             "weights": export.weights
             if export.weights == "trained"
             else "untrained: random numbers, good for timing; train the network before you use its answers",
-            f"predicted on {device}": f"{prediction.latency_ms:.1f} ms",
+            f"predicted on {device}": f"{prediction.latency_ms:.1f} ms, on images of {resolution} pixels",
             "measured on this machine": f"{export.host_latency_ms:.1f} ms, {export.host_threads} thread(s), "
             f"median of {export.host_runs} runs with {100 * export.host_spread:.0f} % spread",
             "this machine": f"{export.host}; {export.runtime}",
