@@ -53,7 +53,11 @@ class Adb:
 
     def devices(self) -> dict[str, str]:
         """Return the state of every phone by serial: `device` when it is ready, else `unauthorized`, `offline`, ..."""
-        result = subprocess.run([self.program, "devices"], capture_output=True, text=True, timeout=60, check=False)
+        command = [self.program, "devices"]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except subprocess.TimeoutExpired:
+            raise PhoneError("adb did not list its phones within 60 s; try `adb kill-server`") from None
         if result.returncode:
             raise PhoneError(f"adb cannot list phones: {_last_line(result.stderr) or _last_line(result.stdout)}")
         lines = result.stdout.partition("List of devices attached")[2].splitlines()

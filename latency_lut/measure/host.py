@@ -8,9 +8,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from latency_lut.measure.backend import Conditions, DeviceFacts
+from latency_lut.measure.backend import Conditions, DeviceFacts, build_model
 from latency_lut.measure.litert import Timing, benchmark, delegated_partitions, load, runtime_version
+from latency_lut.provenance import Precision
 from searchspace.errors import UserError
+from searchspace.ops import Op, OpKind
 
 _CPU = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")
@@ -35,6 +37,7 @@ class Host:
         self.threads, self.cores, self._allowed = threads, chosen, allowed
 
     def __enter__(self) -> Host:
+        check_xnnpack(build_model(Op(OpKind.CONV, 7, 8, 8), Precision.FLOAT32)[0])
         os.sched_setaffinity(0, self.cores)
         return self
 

@@ -58,6 +58,7 @@ OutOption = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="The table.  [default: the user's tables, as `nas devices`]"),
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a table that exists.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 
 
@@ -65,8 +66,8 @@ def measure(
     device: TargetOption, spaces: SpacesOption = None, networks: NamesOption = None,
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     threads: ThreadsOption = 1, cores: CoresOption = None, grid: GridOption = plan.DEFAULT_RATIO,
-    fit_networks: FitOption = 32, out: OutOption = None, resume: ResumeOption = False, adb: AdbOption = "adb",
-    benchmark_model: BenchmarkModelOption = None, json: JsonOption = False,
+    fit_networks: FitOption = 32, out: OutOption = None, resume: ResumeOption = False, force: ForceOption = False,
+    adb: AdbOption = "adb", benchmark_model: BenchmarkModelOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Measure a table on this machine or a phone.
 
@@ -82,7 +83,7 @@ def measure(
         facts = backend.facts()
         path = out or user_table_path(_table_name(facts, precision))
         journal_path = path.with_name(f"{path.name}.partial")
-        _check_paths(path, journal_path, resume)
+        _check_paths(path, journal_path, resume=resume, force=force)
         tasks, resolution = _tasks(spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks)
         header = {**asdict(facts), "precision": precision.value}
         journal = Journal(journal_path, header)
@@ -106,7 +107,9 @@ def _table_name(facts: DeviceFacts, precision: Precision) -> str:
     return name if precision is Precision.FLOAT32 else f"{name}_{precision.value}"
 
 
-def _check_paths(path: Path, journal_path: Path, resume: bool) -> None:
+def _check_paths(path: Path, journal_path: Path, *, resume: bool, force: bool) -> None:
+    if path.exists() and not (force or resume):
+        raise UserError(f"{path} already holds a table: add --force to measure it anew, or give --out another path")
     if journal_path.exists() and not resume:
         raise UserError(f"{journal_path} holds an unfinished run: add --resume to go on, or delete it to start again")
     if resume and not journal_path.exists():

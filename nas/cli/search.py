@@ -138,8 +138,8 @@ def search(
         )
         scoring, chosen = open_scoring(images), chosen | images.as_dict()
     place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
-    shared = {"device": device, "seed": seed, "image_size": image_size, "subset": subset}
-    slimming = None if netadapt is None else _slim_settings(netadapt, place, data, **shared)
+    shared = {"seed": seed, "image_size": image_size, "subset": subset}
+    slimming = None if netadapt is None else _slim_settings(netadapt, settings, place, data, **shared)
     prepared = prepare_search(settings, scoring)
     if export:
         require_exporter()
@@ -158,14 +158,18 @@ def search(
         print_json(result)
 
 
-def _slim_settings(target: str, place: Path, data: str | None, **shared: Any) -> SlimSettings:
+def _slim_settings(target: str, search: SearchSettings, place: Path, data: str | None, **shared: Any) -> SlimSettings:
     """Return the settings of slimming the network found; raises UserError before any work is done."""
-    from nas.slimming.settings import SlimSettings
+    from nas.slimming.settings import ResourceName, SlimSettings, parse_target
     from searchspace.errors import UserError
 
     if data is None:
         raise UserError(f"--netadapt {target} fine-tunes on images: add --data, or slim a trained network later")
-    return SlimSettings(network=str(place), target=target, data=data, **shared)
+    if parse_target(target, ResourceName.LATENCY, search.budget_ms) >= search.budget_ms:
+        raise UserError(f"--netadapt {target} is not below the budget of {search.budget_ms:g} ms that the search keeps")
+    return SlimSettings(
+        network=str(place), target=target, data=data, device=search.device, extrapolate=search.extrapolate, **shared
+    )
 
 
 def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) -> dict[str, Any]:

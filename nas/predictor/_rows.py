@@ -53,7 +53,10 @@ def _layout_of(header: Sequence[str], path: str | Path) -> Layout:
         f"{name}: {layout.columns[0].name} ... {layout.columns[-1].name}, {layout.accuracy}"
         for name, layout in LAYOUTS.items()
     )
-    raise UserError(f"{path}: no predictor knows these columns; expected those of one of: {expected}")
+    raise UserError(
+        f"{path}: no predictor knows these columns; expected those of one of: {expected}. "
+        "For the networks of another space train a supernet: `nas rank` and `nas search` with --data"
+    )
 
 
 def _row(line: Sequence[str], wanted: Sequence[int], layout: Layout, place: str) -> list[int]:
