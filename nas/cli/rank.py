@@ -46,7 +46,7 @@ def rank(
     data: DataOption,
     space: SpaceOption = "mobilenetv3",
     against: AgainstOption = None,
-    networks: NetworksOption = 20,
+    networks: NetworksOption = 50,
     alone_epochs: AloneEpochsOption = 10,
     device: DeviceOption = "pixel",
     supernet_training: ModeOption = "sandwich",
@@ -114,7 +114,7 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("score", "networks", "Kendall tau", "95 %", "Spearman rho", "95 %"):
+    for name in ("score", "networks", "tau", "95 %", "rho", "95 %"):
         table.add_column(name, justify="left" if name in ("score", "networks") else "right", no_wrap=True)
     for score, parts in result["correlations"].items():
         for part, found in parts.items():
@@ -122,10 +122,12 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
                 score if part == "all" else "",
                 f"{part} ({found['count']})",
                 f"{found['kendall']:.3f}",
-                f"{found['kendall_low']:.3f} to {found['kendall_high']:.3f}",
+                f"{found['kendall_low']:.2f} to {found['kendall_high']:.2f}",
                 f"{found['spearman']:.3f}",
-                f"{found['spearman_low']:.3f} to {found['spearman_high']:.3f}",
+                f"{found['spearman_low']:.2f} to {found['spearman_high']:.2f}",
             )
     console = output_console()
     console.print(table)
-    console.print(f"\nTruth: {result['truth']}. Written to {place}.", markup=False, highlight=False)
+    console.print(
+        f"\ntau: Kendall, rho: Spearman. Truth: {result['truth']}. Written to {place}.", markup=False, highlight=False
+    )
