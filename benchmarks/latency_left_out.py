@@ -1,6 +1,6 @@
 """Draw how near the shipped tables' method comes to measurements that it did not see.
 
-    python benchmarks/latency_left_out.py ../shared/data/latency docs/img/latency_left_out.png
+    python benchmarks/latency_left_out.py FOLDER docs/img/latency_left_out.png
 
 Every point is a measured block or network beside its prediction from all the others (Gaussian process, closed form).
 """
