@@ -1,8 +1,8 @@
 """Differentiable search: the architecture is learnt by gradient descent beside the shared weights.
 
-Every value of every choice has a logit. The weights learn on networks drawn from the logits; now and then the logits
-learn on images the weights do not see, from the likelihood of a few whole networks mixed by their renormalised
-probabilities (the binarised gates and renormalised paths of ProxylessNAS, Cai et al., arXiv 1812.00332, section 3.2,
+Every value of every choice has a logit. The weights learn on networks drawn from the logits; the logits learn on a
+fifth of each batch, which that step's weights do not see (other epochs may have shown it; ProxylessNAS keeps a fixed
+part apart), from the likelihood of a few whole networks mixed by their renormalised probabilities (the binarised gates and renormalised paths of ProxylessNAS, Cai et al., arXiv 1812.00332, section 3.2,
 applied to whole paths so that depth, width and block choices are learnt like all others) plus the expected latency,
 which is exact: probabilities times the compiled table (ibid., section 3.3.1; FBNet, Wu et al., arXiv 1812.03443).
 """
@@ -86,7 +86,7 @@ class ArchitectureLogits(nn.Module):
 
     def log_likelihood(self, log_probabilities: Sequence[Tensor], genotypes: Genotypes) -> Tensor:
         """Return the log-probability of each genotype, shape (n,), over its active choices."""
-        active = torch.from_numpy(self.space.active(genotypes))
+        active = torch.from_numpy(self.space.active(genotypes)).to(log_probabilities[0].device)
         columns = [part[genotypes[:, i].tolist()] for i, part in enumerate(log_probabilities)]
         return torch.where(active, torch.stack(columns, dim=1), 0.0).sum(dim=1)
 
@@ -159,7 +159,7 @@ def _architecture_gradient(
     settings: DifferentiableSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Return the gradient of the loss with respect to the logits, on images that the weights did not learn from."""
+    """Return the gradient of the loss with respect to the logits, on images that this step's weights did not learn from."""
     paths = logits.sample(rng, settings.paths)
     answers = outputs_of(paths).log_softmax(dim=2)[:, torch.arange(len(labels)), labels]
     values = logits.values.clone().requires_grad_()
