@@ -2,9 +2,10 @@
 
 Every value of every choice has a logit. The weights learn on networks drawn from the logits; the logits learn on a
 fifth of each batch, which that step's weights do not see (other epochs may have shown it; ProxylessNAS keeps a fixed
-part apart), from the likelihood of a few whole networks mixed by their renormalised probabilities (the binarised gates and renormalised paths of ProxylessNAS, Cai et al., arXiv 1812.00332, section 3.2,
-applied to whole paths so that depth, width and block choices are learnt like all others) plus the expected latency,
-which is exact: probabilities times the compiled table (ibid., section 3.3.1; FBNet, Wu et al., arXiv 1812.03443).
+part apart). Their loss is the likelihood of a few whole networks mixed by their renormalised probabilities (the
+binarised gates and renormalised paths of ProxylessNAS, Cai et al., arXiv 1812.00332, section 3.2, applied to whole
+paths so that depth, width and block choices are learnt like all others) plus the expected latency, which is exact:
+probabilities times the compiled table (ibid., section 3.3.1; FBNet, Wu et al., arXiv 1812.03443).
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def _architecture_gradient(
     settings: DifferentiableSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Return the gradient of the loss with respect to the logits, on images that this step's weights did not learn from."""
+    """Return the gradient of the loss by the logits, on images that this step's weights did not learn from."""
     paths = logits.sample(rng, settings.paths)
     answers = outputs_of(paths).log_softmax(dim=2)[:, torch.arange(len(labels)), labels]
     values = logits.values.clone().requires_grad_()
