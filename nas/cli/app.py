@@ -129,7 +129,12 @@ app = _assemble()
 def main() -> None:
     """Run the command line; a request to terminate saves and ends as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app(prog_name="nas")
+    try:
+        app(prog_name="nas")
+    finally:
+        # Everything is saved: a further request ends the process at once, without a traceback from an exit handler.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
