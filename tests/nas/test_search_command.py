@@ -218,7 +218,7 @@ def test_an_interrupted_search_resumes_to_the_same_result(
 ) -> None:
     stopped = tmp_path / "stopped"
     process = start(*LONGER, "--out", str(stopped))
-    _wait_for_journal(process, stopped / "journal.jsonl", 100_000)
+    _wait_for_journal(process, stopped / "journal.jsonl", 20_000)
     process.send_signal(stop)
     _, message = process.communicate(timeout=60)
     assert not (stopped / "result.json").exists(), "nothing half-written looks whole"
