@@ -46,7 +46,7 @@ SpaceOption = Annotated[
 StrategyOption = Annotated[str, typer.Option("--strategy", help="evolution, reinforce, random or tpe.")]
 EvaluationsOption = Annotated[
     int | None,
-    typer.Option("--evaluations", metavar="N", help="Networks to evaluate; default: 50,000, with --data 300."),
+    typer.Option("--evaluations", metavar="N", help="Networks to evaluate; default: 50,000, with --data 100."),
 ]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/NAME.")]
 NameOption = Annotated[
@@ -74,10 +74,10 @@ def search(
     data: DataOption = None,
     image_size: ImageSizeOption = None,
     subset: SubsetOption = None,
-    supernet_training: ModeOption = "sandwich",
+    supernet_training: ModeOption = "single-path",
     warm_up: WarmUpOption = 0.0,
-    epochs: EpochsOption = 15,
-    winner_epochs: WinnerEpochsOption = 15,
+    epochs: EpochsOption = 10,
+    winner_epochs: WinnerEpochsOption = 10,
     supernet: SupernetOption = None,
     from_scratch: FromScratchOption = False,
     out: OutOption = None,
@@ -116,7 +116,7 @@ def search(
         space=space or ("mobilenetv3" if data is None else "mobile"),
         strategy=strategy,
         seed=seed,
-        evaluations=(50_000 if data is None else 300) if evaluations is None else evaluations,
+        evaluations=(50_000 if data is None else 100) if evaluations is None else evaluations,
         extrapolate=extrapolate,
     )
     scoring: Scoring = PredictedScoring(seed)
