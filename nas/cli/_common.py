@@ -30,6 +30,8 @@ SpaceOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 
 
 def print_json(document: Any) -> None:

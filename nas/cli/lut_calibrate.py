@@ -9,7 +9,13 @@ import typer
 
 from latency_lut import LatencyTable, Precision
 from latency_lut.devices import load_device, shipped_names, user_table_path
-from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._common import (
+    ForceOption,
+    JsonOption,
+    note_console,
+    output_console,
+    print_json,
+)
 from searchspace.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ def calibrate(
     device: PhoneOption = "phone", endpoints: EndpointsOption = None, blocks: BlocksOption = None,
     base: BaseOption = "auto", precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     recipe: RecipeOption = None, data: DataOption = None, out: OutOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a table that is there already.")] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Infer a table from blocks and networks.

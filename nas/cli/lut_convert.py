@@ -12,7 +12,13 @@ import typer
 
 from latency_lut import LatencyTable, Method, Precision, Provenance
 from latency_lut.devices import load_device, user_table_path
-from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._common import (
+    ForceOption,
+    JsonOption,
+    note_console,
+    output_console,
+    print_json,
+)
 from searchspace.errors import UserError
 from searchspace.files import write_atomic
 from searchspace.resolve import resolve_network
@@ -29,7 +35,6 @@ ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads th
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="The table.  [default: the user's tables]")
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 SkipOption = Annotated[bool, typer.Option("--skip-unknown", help="Leave out keys that spell no known block.")]
 
 

@@ -16,7 +16,14 @@ from latency_lut.measure.backend import Backend, DeviceFacts, Task
 from latency_lut.measure.endtoend import random_networks
 from latency_lut.measure.journal import Journal
 from latency_lut.measure.loop import measure as measure_tasks
-from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._common import (
+    ForceOption,
+    JsonOption,
+    ResumeOption,
+    note_console,
+    output_console,
+    print_json,
+)
 from nas.cli._on_device import (
     AdbOption,
     BenchmarkModelOption,
@@ -58,8 +65,6 @@ OutOption = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="The table.  [default: the user's tables, as `nas devices`]"),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a table that exists.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 
 
 def measure(

@@ -11,6 +11,7 @@ from nas.cli._common import (
     DeviceOption,
     JsonOption,
     NetworkArgument,
+    ResumeOption,
     SeedOption,
     note_console,
     output_console,
@@ -65,7 +66,6 @@ RayAddressOption = Annotated[
 GpusOption = Annotated[float, typer.Option("--gpus-per-task", help="Share of a GPU each Ray task takes.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run.")]
 NameOption = Annotated[str | None, typer.Option("--name", help="Write to runs/NAME.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")]
 ExportOption = Annotated[bool, typer.Option("--export/--no-export", help="Write model.tflite and time it here.")]
 CompareOption = Annotated[
     str | None, typer.Option("--compare", metavar="NETWORK", help="Show this network's widths beside the result's.")

@@ -11,6 +11,7 @@ import typer
 from nas.cli._common import (
     DeviceOption,
     JsonOption,
+    ResumeOption,
     SeedOption,
     SpaceOption,
     note_console,
@@ -39,7 +40,6 @@ AloneEpochsOption = Annotated[int, typer.Option("--alone-epochs", help="Passes o
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Images per step; default: the recipe's.")]
 RateOption = Annotated[float | None, typer.Option("--learning-rate", help="Default: the recipe's.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/rank-…")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 
 
 def rank(

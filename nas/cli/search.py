@@ -10,6 +10,7 @@ import typer
 from nas.cli._common import (
     DeviceOption,
     JsonOption,
+    ResumeOption,
     SeedOption,
     note_console,
     print_json,
@@ -52,7 +53,6 @@ OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Fol
 NameOption = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the run; default: from device, budget and space.")
 ]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 ExtrapolateOption = Annotated[
     bool, typer.Option("--extrapolate", help="Estimate operations outside the table's measured range, and flag them.")
 ]

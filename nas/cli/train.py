@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli._common import JsonOption, NetworkArgument, SeedOption, note_console, output_console, print_json
+from nas.cli._common import (
+    JsonOption,
+    NetworkArgument,
+    ResumeOption,
+    SeedOption,
+    note_console,
+    output_console,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from nas.training.execution import Execution
@@ -26,7 +34,6 @@ DataOption = Annotated[
 RecipeOption = Annotated[str, typer.Option("--recipe", help="mobilenetv3, mobilenext or short.")]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Passes over the images; default: the recipe's.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/train-…")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
 ImageSizeOption = Annotated[
     int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
 ]
