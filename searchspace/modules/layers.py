@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from searchspace.architecture import Activation, Gate
+from searchspace.modules import small_maps
 
 # tensorflow/models research/slim/nets/mobilenet and torchvision's MobileNetV3 agree on these two.
 NORM_EPS = 1e-3
@@ -44,6 +45,8 @@ def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int, bias: Tensor 
         if outside > 0:
             weight = weight[..., outside : kernel - outside, outside : kernel - outside]
             kernel = weight.shape[-1]
+        if bias is None and small_maps.pays(x, weight, groups):
+            return small_maps.depthwise(x, weight)
         return F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
     needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
     (top, left), (bottom, right) = [n // 2 for n in needed], [n - n // 2 for n in needed]
