@@ -114,6 +114,11 @@ class Objective:
         """Return the upper ends of the latency intervals, shape (n,)."""
         return self.cost.interval_ms(genotypes)[1]
 
+    def target_ms(self) -> float:
+        """Return the predicted latency whose interval ends at about the budget: that of a typical network."""
+        typical = self.space.sample(np.random.default_rng(0), 256)
+        return self.budget_ms * float(np.median(self.cost.latency_ms(typical) / self.high_ms(typical)))
+
     def affordable(self, genotypes: Genotypes) -> NDArray[np.bool_]:
         """Tell which genotypes may be evaluated, shape (n,)."""
         return np.asarray(self.high_ms(genotypes) <= self.ceiling_ms)

@@ -19,7 +19,8 @@ import numpy as np
 from nas.evaluators import SupernetEvaluator
 from nas.objective import Values
 from nas.runs.folder import RunFolder
-from nas.supernet_search import SupernetSettings, check_mode, trained_supernet
+from nas.runs.scoring import Report, TrainingStage, Watch
+from nas.supernet_run import DIFFERENTIABLE, SupernetSettings, trained_supernet
 from searchspace.choices import Genotypes
 from searchspace.errors import UserError
 from searchspace.files import read_text, sha256_text, write_atomic
@@ -54,6 +55,11 @@ class RankSettings:
     def __post_init__(self) -> None:
         if self.networks < 10:
             raise UserError(f"networks is {self.networks}, expected at least 10 to rank")
+        if self.supernet.mode == DIFFERENTIABLE:
+            raise UserError(
+                "differentiable training prefers the networks of one latency, so it has no ranking of a whole space: "
+                "give another --supernet-training"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -163,6 +169,7 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     """Open all that the settings name; raises UserError for whatever is wrong with it, before anything is written."""
     from latency_lut.devices import load_device
     from nas.data import load_data
+    from nas.training.supernet import check_mode
 
     table = load_device(settings.device)
     space = load_space(settings.space)
@@ -174,21 +181,20 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     return RankInputs(data, space, table, known)
 
 
-def rank(
-    settings: RankSettings, inputs: RankInputs, folder: RunFolder, told: Callable[[str], None] = lambda line: None
-) -> dict[str, Any]:
+def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: Watch | None = None) -> dict[str, Any]:
     """Train the supernet, find the truth, compare, and write everything into the folder; return the result.
 
     An interrupted run goes on where it stopped.
     """
     images, data, space, known = settings.supernet, inputs.data, inputs.space, inputs.known
-    told(f"training the supernet on {len(data.train):,} images")
-    supernet = trained_supernet(space, data, images, folder)
+    watch = watch or Watch()
+    with watch.stage(f"Training the supernet on {len(data.train):,} images") as report:
+        supernet, _ = trained_supernet(space, data, images, folder, observer=TrainingStage(report, images.epochs))
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
-    told(f"scoring {len(genotypes)} networks with the supernet")
-    scores = _remembered(folder, "supernet", genotypes, lambda row: _score(evaluator, row), told)
-    truth = known or _trained_alone(settings, space, data, supernet, genotypes, folder, told)
+    with watch.stage("Scoring networks with the supernet") as report:
+        scores = _remembered(folder, "supernet", genotypes, lambda row: _score(evaluator, row), report)
+    truth = known or _trained_alone(settings, data, supernet, genotypes, folder, watch)
     return _report(settings, inputs, truth, scores, folder)
 
 
@@ -199,12 +205,11 @@ def _score(evaluator: SupernetEvaluator, genotype: Genotypes) -> dict[str, float
 
 def _trained_alone(
     settings: RankSettings,
-    space: SearchSpace,
     data: Data,
     supernet: Supernet,
     genotypes: Genotypes,
     folder: RunFolder,
-    told: Callable[[str], None],
+    watch: Watch,
 ) -> Truth:
     """Train every network on its own, all alike, and take its accuracy on the search split."""
     from nas.training.loop import train
@@ -212,15 +217,15 @@ def _trained_alone(
     from searchspace.modules import build_network
 
     def top1(genotype: Genotypes) -> dict[str, float]:
-        architecture = supernet.runs_as(space.decode(genotype))
+        architecture = supernet.runs_as(supernet.space.decode(genotype))
         network = build_network(architecture, seed=settings.supernet.seed)
         history = train(
             network, data.at_size(architecture.resolution), short(settings.alone_epochs), seed=settings.supernet.seed
         )
         return {"top1": history.final.search.top1}
 
-    told(f"training {len(genotypes)} networks alone, {settings.alone_epochs} epochs each")
-    found = _remembered(folder, "alone", genotypes, top1, told)
+    with watch.stage("Training every network alone") as report:
+        found = _remembered(folder, "alone", genotypes, top1, report)
     source = f"trained alone, {settings.alone_epochs} epochs, accuracy on the search split"
     return Truth(genotypes, np.array([one["top1"] for one in found]), source)
 
@@ -230,7 +235,7 @@ def _remembered(
     what: str,
     genotypes: Genotypes,
     compute: Callable[[Genotypes], dict[str, float]],
-    told: Callable[[str], None],
+    report: Report,
 ) -> list[dict[str, float]]:
     """Compute something of every network, each once: lines of a file remember it; a torn last line is dropped."""
     path = folder.file(SCORES)
@@ -247,8 +252,7 @@ def _remembered(
                 known[key] = compute(genotype)
                 file.write(json.dumps({"what": what, "genotype": key[1], "found": known[key]}) + "\n")
                 file.flush()
-                if number % 10 == 0:
-                    told(f"{what}: {number} of {len(genotypes)}")
+            report(number, len(genotypes))
             found.append(known[key])
     return found
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def search_progress(total: int) -> Iterator[Watch]:
-    """Show the search as a bar with the best network so far, and each later step as a line, on stderr."""
+def run_progress(evaluations: int = 1) -> Iterator[Watch]:
+    """Show a search as a bar with the best network so far, and each other step as a bar of its own, on stderr."""
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -32,7 +32,7 @@ def search_progress(total: int) -> Iterator[Watch]:
         TextColumn("{task.fields[best]}"),
     )
     with Bars(*columns, console=note_console()) as bars:
-        searching = bars.add_task("Searching", total=total, best="", visible=False, start=False)
+        searching = bars.add_task("Searching", total=evaluations, best="", visible=False, start=False)
 
         def progress(state: Progress) -> None:
             best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +17,11 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
+from nas.cli._errors import resumable
 from nas.cli._supernet_options import (
     EpochsOption,
     ImageSizeOption,
+    KernelTransformOption,
     ModeOption,
     SubsetOption,
     SupernetOption,
@@ -51,6 +52,7 @@ def rank(
     device: DeviceOption = "pixel",
     supernet_training: ModeOption = "sandwich",
     warm_up: WarmUpOption = 0.0,
+    kernel_transform: KernelTransformOption = False,
     epochs: EpochsOption = 15,
     batch_size: BatchOption = None,
     supernet: SupernetOption = None,
@@ -73,10 +75,11 @@ def rank(
       nas rank --data digits --space mobile
       nas rank --data cifar10:PATH --space macro --against macro_space_cifar10.csv --networks 300
     """
+    from nas.cli._search_display import run_progress
     from nas.rank import RankSettings, open_inputs
     from nas.rank import rank as run_rank
     from nas.runs import RunFolder, run_path
-    from nas.supernet_search import SupernetSettings
+    from nas.supernet_run import SupernetSettings
 
     images = SupernetSettings(
         data=data,
@@ -84,6 +87,7 @@ def rank(
         subset=subset,
         mode=supernet_training,
         warm_up=warm_up,
+        kernel_transform=kernel_transform,
         start=supernet,
         epochs=epochs,
         batch_size=batch_size,
@@ -102,8 +106,8 @@ def rank(
         note_console().print(f"{place} is already finished; nothing to do.")
         result = folder.result()
     else:
-        told = partial(note_console().print, markup=False, highlight=False)
-        result = run_rank(settings, inputs, folder, told)
+        with resumable(f"What was done is saved in {place}"), run_progress() as watch:
+            result = run_rank(settings, inputs, folder, watch)
     if json:
         print_json(result)
     else:

@@ -21,6 +21,7 @@ from nas.cli._supernet_options import (
     EpochsOption,
     FromScratchOption,
     ImageSizeOption,
+    KernelTransformOption,
     ModeOption,
     SubsetOption,
     SupernetOption,
@@ -44,7 +45,13 @@ SpaceOption = Annotated[
         help="A space from `nas spaces`, or a YAML file of your own; default: mobilenetv3, with --data mobile.",
     ),
 ]
-StrategyOption = Annotated[str, typer.Option("--strategy", help="evolution, reinforce, random or tpe.")]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        help="evolution, reinforce, random, tpe or learnt; default: evolution, after differentiable training learnt.",
+    ),
+]
 EvaluationsOption = Annotated[
     int | None,
     typer.Option("--evaluations", metavar="N", help="Networks to evaluate; default: 50,000, with --data 100."),
@@ -68,7 +75,7 @@ def search(
     budget: BudgetOption,
     device: DeviceOption = "pixel",
     space: SpaceOption = None,
-    strategy: StrategyOption = "evolution",
+    strategy: StrategyOption = None,
     seed: SeedOption = 0,
     evaluations: EvaluationsOption = None,
     data: DataOption = None,
@@ -76,6 +83,7 @@ def search(
     subset: SubsetOption = None,
     supernet_training: ModeOption = "single-path",
     warm_up: WarmUpOption = 0.0,
+    kernel_transform: KernelTransformOption = False,
     epochs: EpochsOption = 10,
     winner_epochs: WinnerEpochsOption = 10,
     supernet: SupernetOption = None,
@@ -101,10 +109,11 @@ def search(
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
       nas search --budget 30ms --data digits
+      nas search --budget 30ms --data digits --supernet-training differentiable
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --budget 60ms --resume            go on after an interruption
     """
-    from nas.cli._search_display import print_summary, search_progress
+    from nas.cli._search_display import print_summary, run_progress
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
     from nas.runs.scoring import PredictedScoring, Scoring
@@ -114,7 +123,7 @@ def search(
         budget_ms=parse_budget(budget),
         device=device,
         space=space or ("mobilenetv3" if data is None else "mobile"),
-        strategy=strategy,
+        strategy=strategy or ("learnt" if supernet_training == "differentiable" else "evolution"),
         seed=seed,
         evaluations=(50_000 if data is None else 100) if evaluations is None else evaluations,
         extrapolate=extrapolate,
@@ -122,7 +131,8 @@ def search(
     scoring: Scoring = PredictedScoring(seed)
     chosen = settings.as_dict()
     if data is not None:
-        from nas.supernet_search import SupernetSettings, open_scoring
+        from nas.supernet_run import SupernetSettings
+        from nas.supernet_search import open_scoring
 
         images = SupernetSettings(
             data=data,
@@ -130,6 +140,7 @@ def search(
             subset=subset,
             mode=supernet_training,
             warm_up=warm_up,
+            kernel_transform=kernel_transform,
             start=supernet,
             epochs=epochs,
             winner_epochs=winner_epochs,
@@ -148,7 +159,7 @@ def search(
         note_console().print(f"The search in {place} is already finished.")
         result = folder.result()
     else:
-        with resumable(f"What was done is saved in {place}"), search_progress(settings.evaluations) as watch:
+        with resumable(f"What was done is saved in {place}"), run_progress(settings.evaluations) as watch:
             summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
         if not json:
             print_summary(summary, place)

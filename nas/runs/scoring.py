@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nas.evaluators import Evaluator, PredictorEvaluator
+from nas.objective import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
 from nas.search import Progress
+from nas.strategies import Learnt
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
@@ -70,8 +72,13 @@ class Scoring(Protocol):
         """Return the part of a space whose networks can be scored; raises UserError where there is none."""
         ...
 
-    def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> Evaluator:
-        """Return what scores the networks of a scorable space, after whatever work that takes."""
+    @property
+    def learnt(self) -> Learnt | None:
+        """What gives, once there is an evaluator, the distribution over networks that its making learnt, if any."""
+        ...
+
+    def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> Evaluator:
+        """Return what scores the networks of the objective's space, after whatever work that takes."""
         ...
 
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
@@ -104,14 +111,15 @@ class PredictedScoring:
     seed: int = 0
     batch: int = 250
     trains: bool = False
+    learnt: None = None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the part of the space that a table of accuracies covers."""
         return covered_part(space)
 
-    def evaluator(self, space: SearchSpace, folder: RunFolder, watch: Watch) -> PredictorEvaluator:
+    def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> PredictorEvaluator:
         """Return the shipped predictor of the space."""
-        return PredictorEvaluator(shipped_predictor(space.name), space)
+        return PredictorEvaluator(shipped_predictor(objective.space.name), objective.space)
 
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
         """Return the reference networks that are in the predictor's space but for hidden widths."""

@@ -74,7 +74,7 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     table = load_device(settings.device)
     space = scoring.scorable(load_space(settings.space))
     objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
-    strategy = make_strategy(settings.strategy, objective, settings.seed, settings.evaluations)
+    strategy = make_strategy(settings.strategy, objective, settings.seed, settings.evaluations, scoring.learnt)
     return PreparedSearch(settings, scoring, space, table, objective, strategy)
 
 
@@ -97,7 +97,7 @@ def run_to_folder(
     saved.
     """
     watch = watch or Watch()
-    evaluator = prepared.scoring.evaluator(prepared.space, folder, watch)
+    evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
     summary = _summary(prepared, evaluator, found)
     if export or prepared.scoring.trains:

@@ -6,6 +6,7 @@ be passed to `nas.search.run_search` in its place; `nas.strategies.testing` hold
 
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
+from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._make import STRATEGY_NAMES, make_strategy
 from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._random import RandomSearch
@@ -13,6 +14,8 @@ from nas.strategies._reinforce import Reinforce
 
 __all__ = [
     "STRATEGY_NAMES",
+    "Learnt",
+    "LearntDistribution",
     "OptunaStrategy",
     "RandomSearch",
     "RegularisedEvolution",

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latency_lut.compiled import CompiledCost
-from latency_lut.slots import Factor
+from latency_lut.slots import Factor, Values
 from nas.data import Batch, Data
 from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
+from nas.training.history import Observer
 from nas.training.loop import train
 from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
@@ -75,9 +76,12 @@ class ArchitectureLogits(nn.Module):
 
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n canonical genotypes, shape (n, choices)."""
-        parts = [part.exp().double().cpu().numpy() for part in self.log_probabilities(self.values)]
-        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in parts]
+        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in self.probabilities()]
         return self.space.canonical(np.stack(columns, axis=1).astype(np.uint8))
+
+    def probabilities(self) -> list[Values]:
+        """Return one vector of probabilities for each choice."""
+        return [part.exp().double().cpu().numpy() for part in self.log_probabilities(self.values)]
 
     def most_likely(self) -> Genotypes:
         """Return the genotype, shape (choices,), of the most likely value of every choice."""
@@ -180,7 +184,7 @@ def _outputs(supernet: Supernet, genotypes: Genotypes, images: Tensor) -> Tensor
     return torch.stack([supernet(resized(images, supernet.input_size(one)), one).float() for one in architectures])
 
 
-def search_differentiably(
+def train_differentiably(
     supernet: Supernet,
     data: Data,
     recipe: Recipe,
@@ -190,8 +194,9 @@ def search_differentiably(
     seed: int = 0,
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
-) -> Genotypes:
-    """Train a supernet and its architecture together; return the most likely genotype, shape (choices,).
+    observer: Observer | None = None,
+) -> ArchitectureLogits:
+    """Train a supernet in place and its architecture with it; return the logits of the architecture.
 
     Raises as `nas.training.train` does.
     """
@@ -204,8 +209,9 @@ def search_differentiably(
         seed=seed,
         execution=execution,
         checkpoints=checkpoints,
+        observer=observer,
         take_step=differentiable_steps(cost, settings, seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
         identity={"space": str(supernet.space), "supernet training": str(settings)},
     )
-    return network.logits.most_likely()
+    return network.logits

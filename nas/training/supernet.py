@@ -130,15 +130,15 @@ MODES: dict[str, Callable[[SearchSpace], Mode]] = {
 }
 
 
-def unknown_mode(name: str) -> UserError:
-    """The error for a mode that does not exist."""
-    return UserError(f"unknown supernet training {name!r}, expected one of {', '.join(MODES)}")
+def check_mode(name: str, *extra: str) -> None:
+    """Raise UserError for a name that is neither in `MODES` nor one of the `extra` ones."""
+    if name not in (*MODES, *extra):
+        raise UserError(f"unknown supernet training {name!r}, expected one of {', '.join((*MODES, *extra))}")
 
 
 def find_mode(name: str, space: SearchSpace, warm_up: float = 0.0) -> Mode:
     """Return a mode by name, with a warm-up of all choices where a share is given; raises UserError."""
-    if name not in MODES:
-        raise unknown_mode(name)
+    check_mode(name)
     mode = MODES[name](space)
     return with_warm_up(space, mode, warm_up) if warm_up else mode
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input
 
 
 def pays(x: Tensor, weight: Tensor, groups: int) -> bool:
@@ -40,7 +41,7 @@ class _Depthwise(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             padding = weight.shape[-1] // 2
-            grad_x = torch.nn.grad.conv2d_input(x.shape, weight, grad, padding=padding, groups=len(weight))
+            grad_x = conv2d_input(x.shape, weight, grad, padding=padding, groups=len(weight))
         return grad_x, weight_gradient(x, grad, weight.shape[-1])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from nas.rank import RankSettings, compare, correlation, open_inputs, published, rank
 from nas.runs import RunFolder
-from nas.supernet_search import SupernetSettings
+from nas.supernet_run import SupernetSettings
 from searchspace.errors import UserError
 from searchspace.space import load_space
 
@@ -103,3 +103,8 @@ def test_a_whole_ranking_and_its_continuation(tmp_path):
 def test_too_few_networks():
     with pytest.raises(UserError, match="at least 10"):
         RankSettings(space="macro", supernet=SupernetSettings(data="digits"), networks=3)
+
+
+def test_differentiable_training_has_nothing_to_rank():
+    with pytest.raises(UserError, match="give another --supernet-training"):
+        RankSettings(space="macro", supernet=SupernetSettings(data="digits", mode="differentiable"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.objective import Objective, Results
+from nas.objective import Objective, Results, Values
 from nas.strategies import (
     STRATEGY_NAMES,
+    LearntDistribution,
     OptunaStrategy,
     RandomSearch,
     RegularisedEvolution,
@@ -32,6 +33,15 @@ class TestEvolution(StrategyConformance):
 class TestReinforce(StrategyConformance):
     def make(self, objective: Objective, seed: int) -> Strategy:
         return Reinforce(objective, seed)
+
+
+def uniform(objective: Objective) -> list[Values]:
+    return [np.full(radix, 1 / radix) for radix in objective.space.radices.tolist()]
+
+
+class TestLearntDistribution(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return LearntDistribution(objective, seed, lambda: uniform(objective))
 
 
 class TestOptuna(StrategyConformance):
@@ -127,7 +137,27 @@ def test_a_search_too_long_for_optuna_is_refused(objective):
 
 @pytest.mark.parametrize("name", STRATEGY_NAMES)
 def test_strategies_are_made_by_name(objective, name):
-    assert make_strategy(name, objective, 1, 1000).name == name
+    assert make_strategy(name, objective, 1, 1000, lambda: uniform(objective)).name == name
+
+
+def test_nothing_learnt_is_refused_with_what_learns(objective):
+    with pytest.raises(UserError, match="--supernet-training differentiable"):
+        make_strategy("learnt", objective, 0, 1000)
+
+
+def test_what_was_learnt_is_proposed_the_most_likely_first(objective):
+    top = objective.fastest
+    learnt = [
+        np.where(np.arange(radix) == value, 0.7, 0.3 / (radix - 1))
+        for radix, value in zip(objective.space.radices.tolist(), top.tolist(), strict=True)
+    ]
+    strategy = LearntDistribution(objective, 0, lambda: learnt)
+    first = strategy.ask(400)
+    assert np.array_equal(first[0], objective.space.canonical(top[None])[0])
+    always = [i for i, choice in enumerate(objective.space.choices) if not choice.when]
+    assert (first[:, always] == top[always]).mean() == pytest.approx(0.7, abs=0.05)
+    strategy.tell(objective.results(first, artificial_top1(first)))
+    assert strategy.settings != LearntDistribution(objective, 0, lambda: uniform(objective)).settings
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):

@@ -1,6 +1,7 @@
 """`nas search --data` from a small space to a tested network, and on from an interruption."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from latency_lut.devices import load_device
 from nas.evaluators import SupernetEvaluator
 from nas.runs import RunFolder
 from nas.runs.search import SearchSettings, prepare_search, run_to_folder
-from nas.supernet_search import SupernetSettings, open_scoring
+from nas.supernet_run import SupernetSettings
+from nas.supernet_search import open_scoring
 from searchspace import parse
 from searchspace.errors import UserError
 from searchspace.space import load_space
@@ -67,6 +69,42 @@ def test_a_search_on_images_and_its_continuation(settings, tmp_path):
     assert again["architecture"] == result["architecture"]
 
 
+def test_a_differentiable_search_and_its_continuation(settings, tmp_path):
+    images = SupernetSettings(**(IMAGES.as_dict() | {"mode": "differentiable", "kernel_transform": True, "epochs": 3}))
+    asked = replace(settings, strategy="learnt", evaluations=20)
+    first = RunFolder.create(tmp_path / "first", {})
+    result = run(asked, first, images)
+    assert result["high_ms"] <= settings.budget_ms
+    assert "probabilities" in result["accuracy"]["basis"]["architecture learnt"]
+
+    second = RunFolder.create(tmp_path / "second", {})
+    second.file("supernet.pt").write_bytes(first.file("supernet.pt").read_bytes())
+    lines = first.file("journal.jsonl").read_text().splitlines(keepends=True)
+    second.file("journal.jsonl").write_text("".join(lines[:2]))
+    assert run(asked, second, images) == result
+    assert second.file("journal.jsonl").read_text() == "".join(lines)
+
+    # Its supernet serves another search, with what was learnt or without.
+    reused = images.as_dict() | {"start": str(first.path), "epochs": 0}
+    again = run(asked, RunFolder.create(tmp_path / "third", {}), SupernetSettings(**reused))
+    assert again["architecture"] == result["architecture"]
+    other = SupernetSettings(**(reused | {"mode": "single-path"}))
+    assert run(settings, RunFolder.create(tmp_path / "fourth", {}), other)["high_ms"] <= settings.budget_ms
+    with pytest.raises(UserError, match="other kernel transforms"):
+        plain = SupernetSettings(**(reused | {"kernel_transform": False}))
+        run(asked, RunFolder.create(tmp_path / "fifth", {}), plain)
+
+
+def test_what_another_training_learnt_is_not_made_up(settings, tmp_path):
+    first = RunFolder.create(tmp_path / "first", {})
+    run(settings, first)
+    images = SupernetSettings(**(IMAGES.as_dict() | {"mode": "differentiable", "start": str(first.path), "epochs": 0}))
+    with pytest.raises(UserError, match="holds no learnt architecture: give --epochs"):
+        run(replace(settings, strategy="learnt"), RunFolder.create(tmp_path / "second", {}), images)
+    with pytest.raises(UserError, match="--supernet-training differentiable"):
+        prepare_search(replace(settings, strategy="learnt"), open_scoring(IMAGES))
+
+
 def test_scores_come_from_search_images_and_repeat(settings):
     scoring = open_scoring(IMAGES)
     space = scoring.scorable(load_space(settings.space))
@@ -84,6 +122,8 @@ def test_what_cannot_be_is_refused(settings, tmp_path):
         open_scoring(SupernetSettings(data="digits", mode="fast"))
     with pytest.raises(UserError, match="epochs is 0, expected at least 1"):
         SupernetSettings(data="digits", epochs=0)
+    with pytest.raises(UserError, match="warm-up of its own"):
+        SupernetSettings(data="digits", mode="differentiable", warm_up=0.1)
     nowhere = SupernetSettings(**(IMAGES.as_dict() | {"start": str(tmp_path), "epochs": 0}))
     with pytest.raises(UserError, match="no such checkpoint"):
         run(settings, RunFolder.create(tmp_path / "run", {}), nowhere)

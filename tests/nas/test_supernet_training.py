@@ -12,7 +12,7 @@ from nas.training.differentiable import (
     ArchitectureLogits,
     DifferentiableSettings,
     expected_latency_ms,
-    search_differentiably,
+    train_differentiably,
 )
 from nas.training.recipes import short
 from nas.training.supernet import (
@@ -194,7 +194,7 @@ def test_differentiable_search_heeds_the_latency(space, digits):
     def found(target_ms):
         supernet = Supernet(space, seed=1, image_size=8)
         settings = DifferentiableSettings(target_ms=target_ms, latency_weight=10, learning_rate=0.3)
-        genotype = search_differentiably(supernet, digits, short(6).with_batch_size(32), cost, settings)
-        return cost.latency_ms(genotype[None])[0]
+        logits = train_differentiably(supernet, digits, short(6).with_batch_size(32), cost, settings)
+        return cost.latency_ms(logits.most_likely()[None])[0]
 
     assert found(extremes.fastest_ms) < found(extremes.slowest_ms)

@@ -1,0 +1,180 @@
+"""The supernet of a run: how it is trained, and training it in the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from latency_lut.compiled import CompiledCost
+from nas.runs.folder import RunFolder
+from searchspace.errors import UserError
+from searchspace.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.data import Data
+    from nas.objective import Objective
+    from nas.training.checkpoint import Checkpoints
+    from nas.training.differentiable import ArchitectureLogits
+    from nas.training.execution import Execution
+    from nas.training.history import Observer
+    from nas.training.recipes import Recipe
+    from searchspace.supernet import Supernet
+
+SUPERNET = "supernet.pt"
+DIFFERENTIABLE = "differentiable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetSettings:
+    """How images decide a search. `mode` is one of `nas.training.supernet.MODES` or `differentiable`.
+
+    `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
+    `image_size` defaults to the images' own; `subset` keeps that many training images; `batch_size` and
+    `learning_rate` replace those of the recipe for the supernet. `start` is the folder of an earlier run whose
+    supernet is trained further, for `epochs` that may then be 0; give that run's `seed`, or images it was trained
+    on will be among those it is scored with.
+    """
+
+    data: str
+    image_size: int | None = None
+    subset: int | None = None
+    mode: str = "sandwich"
+    warm_up: float = 0.0
+    kernel_transform: bool = False
+    epochs: int = 15
+    winner_epochs: int = 15
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    start: str | None = None
+    from_scratch: bool = False
+    search_images: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "winner_epochs", "search_images"):
+            least = 0 if name == "epochs" and self.start is not None else 1
+            if getattr(self, name) < least:
+                raise UserError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected at least {least}")
+        if not 0 <= self.warm_up <= 1:
+            raise UserError(f"warm-up is {self.warm_up:g}, expected a share of the training from 0 to 1")
+        if self.warm_up and self.mode == DIFFERENTIABLE:
+            raise UserError("differentiable training has a warm-up of its own, a quarter of the run: leave it out")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+    def recipe(self) -> Recipe:
+        """Return how the supernet is trained."""
+        from nas.training.recipes import short
+
+        recipe = short(self.epochs)
+        if self.batch_size is not None:
+            recipe = recipe.with_batch_size(self.batch_size)
+        return recipe if self.learning_rate is None else replace(recipe, learning_rate=self.learning_rate)
+
+
+class TrainedSupernet(NamedTuple):
+    """Shared weights and, after differentiable training, the logits of the architecture."""
+
+    supernet: Supernet
+    logits: ArchitectureLogits | None = None
+
+
+def trained_supernet(
+    space: SearchSpace,
+    data: Data,
+    settings: SupernetSettings,
+    folder: RunFolder,
+    *,
+    execution: Execution | None = None,
+    observer: Observer | None = None,
+    objective: Objective | None = None,
+) -> TrainedSupernet:
+    """Return a supernet trained by the settings, on the device it was trained on; goes on from the folder's checkpoint.
+
+    Differentiable training needs the `objective`, whose budget it heeds. Raises as `nas.training.train` does, and
+    UserError when the weights to start from are of another supernet.
+    """
+    from nas.training.execution import default_execution
+    from searchspace.supernet import Supernet
+
+    execution = execution or default_execution()
+    supernet = Supernet(
+        space,
+        seed=settings.seed,
+        classes=len(data.classes),
+        image_size=data.image_size,
+        kernel_transform=settings.kernel_transform,
+    )
+    started = None if settings.start is None else Path(settings.start) / SUPERNET
+    if started is not None:
+        _take_weights(supernet, started)
+    if settings.epochs == 0:
+        assert started is not None
+        execution.prepare(supernet)
+        return TrainedSupernet(supernet, _read_logits(space, started) if settings.mode == DIFFERENTIABLE else None)
+    # A continuation sees the images in another order and other crops than the run it starts from.
+    training: dict[str, Any] = {
+        "seed": settings.seed if started is None else settings.seed + 1,
+        "execution": execution,
+        "checkpoints": checkpoints(folder, SUPERNET),
+        "observer": observer,
+    }
+    if settings.mode == DIFFERENTIABLE:
+        assert objective is not None
+        return TrainedSupernet(supernet, _differentiably(supernet, data, settings, objective, training))
+    from nas.training.supernet import train_supernet
+
+    train_supernet(supernet, data, settings.recipe(), mode=settings.mode, warm_up=settings.warm_up, **training)
+    return TrainedSupernet(supernet)
+
+
+def checkpoints(folder: RunFolder, name: str) -> Checkpoints:
+    """Return where a training of the run keeps its state, and whether it goes on from there."""
+    from nas.training.checkpoint import Checkpoints
+
+    # A new run's folder holds none, so looking for one to resume is always right.
+    return Checkpoints(path=folder.file(name), every_seconds=30, resume=True)
+
+
+def _differentiably(
+    supernet: Supernet, data: Data, settings: SupernetSettings, objective: Objective, training: dict[str, Any]
+) -> ArchitectureLogits:
+    from nas.training.differentiable import DifferentiableSettings, train_differentiably
+
+    cost = objective.cost
+    assert isinstance(cost, CompiledCost)
+    how = DifferentiableSettings(target_ms=objective.target_ms())
+    return train_differentiably(supernet, data, settings.recipe(), cost, how, **training)
+
+
+def _take_weights(supernet: Supernet, path: Path) -> None:
+    """Take the shared weights from another run's checkpoint; raises UserError when they are of another supernet."""
+    from nas.training.checkpoint import read_state
+
+    own = "supernet."
+    state = read_state(path)["network"]
+    try:
+        supernet.load_state_dict({name[len(own) :]: value for name, value in state.items() if name.startswith(own)})
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{path} holds the supernet of another space or number of classes, or one with other kernel transforms: "
+            f"{first}"
+        ) from None
+
+
+def _read_logits(space: SearchSpace, path: Path) -> ArchitectureLogits:
+    """Return the logits in a checkpoint of differentiable training; raises UserError when it holds none."""
+    from nas.training.checkpoint import read_state
+    from nas.training.differentiable import ArchitectureLogits
+
+    own = "logits."
+    state = {name[len(own) :]: value for name, value in read_state(path)["network"].items() if name.startswith(own)}
+    if not state:
+        raise UserError(f"{path} is of no differentiable training, so it holds no learnt architecture: give --epochs")
+    logits = ArchitectureLogits(space)
+    logits.load_state_dict(state)
+    return logits
