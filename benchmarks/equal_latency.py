@@ -1,11 +1,12 @@
-"""A searched network against the MobileNets, scaled to its phone latency and trained the same way, over seeds.
+"""Searched networks against the MobileNets, scaled to its phone latency and trained the same way, over seeds.
 
-    python -m benchmarks.equal_latency --searched runs/NAME --data cifar10:PATH --out runs/cifar10_equal_latency
+    python -m benchmarks.equal_latency --searched NAME=runs/NAME --data cifar10:PATH --out runs/cifar10_equal_latency
 
 The reference networks get the width multiplier, in steps of 0.01, whose predicted latency on the device is nearest to
-the searched network's. Every run is a `nas train` run in OUT/work and is skipped when it is finished, resumed when it
-is not, so the script can be stopped at any time. OUT/result.json holds the seeds for which all networks are done; the
-table for the page is printed. Give a full schedule (`--epochs 200` without `--subset`) where there is the compute.
+that of the first searched network. Every run is a `nas train` run in OUT/work and is skipped when it is finished,
+resumed when it is not, so the script can be stopped at any time. OUT/result.json holds the seeds for which all networks
+are done; the table for the page is printed. Give a full schedule (`--epochs 200` without `--subset`) where there is
+the compute.
 """
 
 from __future__ import annotations
@@ -78,11 +79,14 @@ def scaled_to(name: str, latency_ms: float, table: LatencyTable) -> Contender:
     return min(scaled, key=lambda one: abs(one.latency_ms - latency_ms))
 
 
-def contenders(searched: str, device: str) -> list[Contender]:
+def contenders(searched: Sequence[str], device: str) -> list[Contender]:
     table = load_device(device)
-    architecture = resolve_network(searched)
-    found = contender("searched", str(architecture), architecture, table)
-    return [found, *(scaled_to(name, found.latency_ms, table) for name in REFERENCES)]
+    found = []
+    for text in searched:
+        name, _, network = text.partition("=")
+        architecture = resolve_network(network)
+        found.append(contender(name, str(architecture), architecture, table))
+    return [*found, *(scaled_to(name, found[0].latency_ms, table) for name in REFERENCES)]
 
 
 def train_one(one: Contender, seed: int, options: argparse.Namespace, out: Path) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def table_of(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--searched", required=True, help="run folder, file or text of the searched network")
+    parser.add_argument("--searched", required=True, action="append", metavar="NAME=NETWORK")
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="pixel")
     parser.add_argument("--recipe", default="short")

@@ -23,6 +23,7 @@ Values = NDArray[np.float64]
 
 _MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Zµ]*)\s*")
+_DRAWS = 32  # uniform draws for one affordable network
 _PULLS = 8  # tries to bring an unaffordable network under the ceiling before the fastest one takes its place
 
 
@@ -122,6 +123,16 @@ class Objective:
     def affordable(self, genotypes: Genotypes) -> NDArray[np.bool_]:
         """Tell which genotypes may be evaluated, shape (n,)."""
         return np.asarray(self.high_ms(genotypes) <= self.ceiling_ms)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
+        """Draw n affordable genotypes, shape (n, choices): of some uniform draws each time the first affordable one.
+
+        Where none of them is, the last is pulled under the ceiling.
+        """
+        drawn = self.space.sample(rng, n * _DRAWS)
+        affordable = self.affordable(drawn).reshape(n, _DRAWS)
+        first = np.where(affordable.any(axis=1), affordable.argmax(axis=1), _DRAWS - 1)
+        return self.pull(drawn[np.arange(n) * _DRAWS + first], rng)
 
     def pull(self, genotypes: Genotypes, rng: np.random.Generator) -> Genotypes:
         """Bring unaffordable genotypes under the ceiling, by giving random choices the fastest network's value.

@@ -67,9 +67,9 @@ class SupernetSettings:
 
     def recipe(self) -> Recipe:
         """Return how the supernet is trained."""
-        from nas.training.recipes import short
+        from nas.training.recipes import supernet
 
-        recipe = short(self.epochs)
+        recipe = supernet(self.epochs)
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         return recipe if self.learning_rate is None else replace(recipe, learning_rate=self.learning_rate)
@@ -94,7 +94,8 @@ def trained_supernet(
 ) -> TrainedSupernet:
     """Return a supernet trained by the settings, on the device it was trained on; goes on from the folder's checkpoint.
 
-    Differentiable training needs the `objective`, whose budget it heeds. Raises as `nas.training.train` does, and
+    With an `objective` only networks are drawn that its search may evaluate, without one any of the space;
+    differentiable training needs one, whose budget it heeds. Raises as `nas.training.train` does, and
     UserError when the weights to start from are of another supernet.
     """
     from nas.training.execution import default_execution
@@ -127,6 +128,8 @@ def trained_supernet(
         return TrainedSupernet(supernet, _differentiably(supernet, data, settings, objective, training))
     from nas.training.supernet import train_supernet
 
+    if objective is not None:
+        training |= {"draw": objective.sample, "drawn": f"within {objective.ceiling_ms:g} ms"}
     train_supernet(supernet, data, settings.recipe(), mode=settings.mode, warm_up=settings.warm_up, **training)
     return TrainedSupernet(supernet)
 

@@ -29,7 +29,7 @@ from nas.training.loop import train
 from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
-from nas.training.supernet import SupernetInTraining, learn, supernet_recipe, watching
+from nas.training.supernet import SupernetInTraining, learn, watching
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, resized
@@ -200,7 +200,7 @@ def train_differentiably(
 
     Raises as `nas.training.train` does.
     """
-    network, recipe = DifferentiableInTraining(supernet), supernet_recipe(recipe)
+    network = DifferentiableInTraining(supernet)
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
     train(
         network,

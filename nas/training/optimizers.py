@@ -1,4 +1,4 @@
-"""The update rules of the recipes: torch's SGD, and RMSProp with TensorFlow's semantics."""
+"""The update rules of the recipes: torch's SGD and AdamW, and RMSProp with TensorFlow's semantics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from nas.training.recipes import OptimizerKind, Recipe
 
@@ -83,6 +83,8 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
             momentum=recipe.momentum,
             epsilon=recipe.rmsprop_epsilon,
         )
+    if recipe.optimizer is OptimizerKind.ADAMW:
+        return AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, recipe.adam_decay))
     return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 

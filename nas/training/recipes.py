@@ -15,10 +15,11 @@ from searchspace.errors import UserError
 
 
 class OptimizerKind(StrEnum):
-    """Which update rule: stochastic gradient descent with momentum, or RMSProp as TensorFlow defines it."""
+    """Which update rule: stochastic gradient descent with momentum, RMSProp as TensorFlow defines it, or AdamW."""
 
     SGD = "sgd"
     RMSPROP = "rmsprop"
+    ADAMW = "adamw"
 
 
 class ScheduleKind(StrEnum):
@@ -34,7 +35,8 @@ class Recipe:
 
     `learning_rate` is the peak, for `batch_size` images per step over all processes. `decay_factor` and
     `decay_epochs` belong to the exponential schedule, `final_learning_rate` to the cosine one.
-    `rmsprop_decay` and `rmsprop_epsilon` belong to RMSProp. `batch_norm_momentum` is torch's: the new batch's
+    `rmsprop_decay` and `rmsprop_epsilon` belong to RMSProp; AdamW takes `momentum` and `adam_decay` as its betas,
+    and multiplies `weight_decay` by the learning rate. `batch_norm_momentum` is torch's: the new batch's
     share. Batch-norm parameters and biases are not decayed unless `decay_all_parameters`. `ema_decay` and
     `clip_norm` None switch averaging and clipping off.
     """
@@ -49,6 +51,7 @@ class Recipe:
     nesterov: bool = False
     rmsprop_decay: float = 0.9
     rmsprop_epsilon: float = 1e-3
+    adam_decay: float = 0.99
     weight_decay: float = 1e-5
     decay_all_parameters: bool = False
     schedule: ScheduleKind = ScheduleKind.COSINE
@@ -164,6 +167,28 @@ def short(epochs: int = 30) -> Recipe:
         warmup_epochs=min(1.0, epochs / 5),
         label_smoothing=0.1,
         ema_decay=0.998,
+        clip_norm=5.0,
+    )
+
+
+def supernet(epochs: int = 15) -> Recipe:
+    """Return our own recipe for shared weights: AdamW, cosine, warm-up, clipping, no averaged weights.
+
+    A weight of a supernet learns in few of the steps, and how many differs from weight to weight; steps that do not
+    depend on the gradient's size bring the networks of a space further in the same time. Averages of shared weights
+    come with statistics that fit no network.
+    """
+    return Recipe(
+        name="supernet",
+        source="this project, tuned on CIFAR-10 (docs/supernet.md)",
+        epochs=epochs,
+        batch_size=64,
+        optimizer=OptimizerKind.ADAMW,
+        learning_rate=0.003,
+        weight_decay=0.02,
+        schedule=ScheduleKind.COSINE,
+        warmup_epochs=min(1.0, epochs / 5),
+        label_smoothing=0.1,
         clip_norm=5.0,
     )
 

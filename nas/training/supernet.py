@@ -8,7 +8,7 @@ resumed run continues exactly. Gradients of the passes of a step add up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -43,17 +43,21 @@ class Pass:
 
 
 Mode = Callable[[float, np.random.Generator], list[Pass]]
+# Draws n networks, shape (n, choices): uniformly, or only those that a search may end with.
+Draw = Callable[[np.random.Generator, int], Genotypes]
 
 
-def single_path(space: SearchSpace) -> Mode:
-    """One network a step, each choice uniform (Guo et al., arXiv 1904.00420)."""
-    return lambda progress, rng: [Pass(space.sample(rng, 1)[0])]
+def single_path(space: SearchSpace, draw: Draw | None = None) -> Mode:
+    """One network a step, each choice uniform (Guo et al., arXiv 1904.00420), or as `draw` draws it."""
+    drawn = draw or space.sample
+    return lambda progress, rng: [Pass(drawn(rng, 1)[0])]
 
 
-def fair(space: SearchSpace) -> Mode:
+def fair(space: SearchSpace, draw: Draw | None = None) -> Mode:
     """As many networks a step as the widest choice has values, each value in equally many of them.
 
-    Strict fairness of FairNAS (Chu et al., arXiv 1907.01845); choices with fewer values repeat theirs.
+    Strict fairness of FairNAS (Chu et al., arXiv 1907.01845); choices with fewer values repeat theirs. What a round
+    trains is fixed, whatever `draw` draws.
     """
     rounds = int(space.radices.max())
 
@@ -64,15 +68,16 @@ def fair(space: SearchSpace) -> Mode:
     return passes
 
 
-def sandwich(space: SearchSpace, between: int = 2) -> Mode:
-    """The largest network, then the smallest and some at random, which learn from the largest one's outputs.
+def sandwich(space: SearchSpace, draw: Draw | None = None, between: int = 2) -> Mode:
+    """The largest network, then the smallest and some drawn ones, which learn from the largest one's outputs.
 
     The sandwich rule with in-place distillation (Yu and Huang, arXiv 1903.05134).
     """
     ends = largest(space), smallest(space)
+    drawn = draw or space.sample
 
     def passes(progress: float, rng: np.random.Generator) -> list[Pass]:
-        chosen = [ends[1], *space.sample(rng, between)]
+        chosen = [ends[1], *drawn(rng, between)]
         return [Pass(ends[0]), *(Pass(genotype, distilled=True) for genotype in chosen)]
 
     return passes
@@ -82,7 +87,7 @@ def sandwich(space: SearchSpace, between: int = 2) -> Mode:
 SHRINKING_ORDER = (("kernel",), ("depth",), ("ratio", "width", "multiplier"))
 
 
-def shrinking(space: SearchSpace, networks: int = 2) -> Mode:
+def shrinking(space: SearchSpace, draw: Draw | None = None, networks: int = 2) -> Mode:
     """Progressive shrinking: the sizes start at their largest and are freed kind by kind, a quarter of the run each.
 
     Choices that are no sizes (block, activation, squeeze-excite) are free from the start. All but the largest
@@ -90,10 +95,11 @@ def shrinking(space: SearchSpace, networks: int = 2) -> Mode:
     """
     top = largest(space)
     stage_of = np.array([_shrinking_stage(choice.path) for choice in space.choices])
+    drawn = draw or space.sample
 
     def passes(progress: float, rng: np.random.Generator) -> list[Pass]:
         free = stage_of <= int(progress * (len(SHRINKING_ORDER) + 1))
-        sampled = space.sample(rng, networks)
+        sampled = drawn(rng, networks)
         # A choice that the largest network does not have keeps what was drawn.
         held = ~free & space.active(top[None])[0]
         chosen = space.canonical(np.where(held, top, sampled).astype(np.uint8))
@@ -122,7 +128,7 @@ def with_warm_up(space: SearchSpace, mode: Mode, share: float = 0.25) -> Mode:
     return passes
 
 
-MODES: dict[str, Callable[[SearchSpace], Mode]] = {
+MODES: dict[str, Callable[[SearchSpace, Draw | None], Mode]] = {
     "single-path": single_path,
     "fair": fair,
     "sandwich": sandwich,
@@ -136,10 +142,10 @@ def check_mode(name: str, *extra: str) -> None:
         raise UserError(f"unknown supernet training {name!r}, expected one of {', '.join((*MODES, *extra))}")
 
 
-def find_mode(name: str, space: SearchSpace, warm_up: float = 0.0) -> Mode:
+def find_mode(name: str, space: SearchSpace, warm_up: float = 0.0, draw: Draw | None = None) -> Mode:
     """Return a mode by name, with a warm-up of all choices where a share is given; raises UserError."""
     check_mode(name)
-    mode = MODES[name](space)
+    mode = MODES[name](space, draw)
     return with_warm_up(space, mode, warm_up) if warm_up else mode
 
 
@@ -214,6 +220,8 @@ def train_supernet(
     *,
     mode: str = "single-path",
     warm_up: float = 0.0,
+    draw: Draw | None = None,
+    drawn: str = "uniformly",
     seed: int = 0,
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
@@ -221,11 +229,10 @@ def train_supernet(
 ) -> History:
     """Train a supernet in place on `data.train`; return what happened, `search` being that of a few networks.
 
-    `mode` is one of `MODES`; `warm_up` is the share of the run in which `with_warm_up` acts. Raises as
-    `nas.training.train` does.
+    `mode` is one of `MODES`; `warm_up` is the share of the run in which `with_warm_up` acts; `draw` draws networks
+    and `drawn` says how, for the checkpoint. Raises as `nas.training.train` does.
     """
     network = SupernetInTraining(supernet)
-    recipe = supernet_recipe(recipe)
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
     return train(
         network,
@@ -235,15 +242,13 @@ def train_supernet(
         execution=execution,
         checkpoints=checkpoints,
         observer=observer,
-        take_step=steps_of(find_mode(mode, supernet.space, warm_up), seed=seed, total_steps=total_steps),
+        take_step=steps_of(find_mode(mode, supernet.space, warm_up, draw), seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
-        identity={"space": str(supernet.space), "supernet training": f"{mode}, warm-up {warm_up:g}"},
+        identity={
+            "space": str(supernet.space),
+            "supernet training": f"{mode}, networks drawn {drawn}, warm-up {warm_up:g}",
+        },
     )
-
-
-def supernet_recipe(recipe: Recipe) -> Recipe:
-    """Return a recipe as a supernet needs it: without averaged weights, whose statistics fit no network."""
-    return replace(recipe, ema_decay=None)
 
 
 def calibration_batches(data: Data, seed: int, images: int = CALIBRATION_IMAGES) -> list[Tensor]:

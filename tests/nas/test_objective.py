@@ -107,3 +107,15 @@ def test_the_front_is_what_nothing_beats(latency_ms, top1):
     for i in range(12):
         beaten = (latency_ms[front] <= latency_ms[i]) & (top1[front] >= top1[i])
         assert beaten.any()
+
+
+def test_affordable_networks_are_drawn_all_kinds_of_them(tmp_path):
+    objective = conformance_objective(tmp_path, budget=0.3)
+    drawn = objective.sample(np.random.default_rng(0), 500)
+    assert drawn.shape == (500, len(objective.space.choices))
+    assert objective.affordable(drawn).all()
+    assert np.array_equal(drawn, objective.space.canonical(drawn))
+    assert len(np.unique(drawn, axis=0)) > 100
+    assert np.array_equal(drawn, objective.sample(np.random.default_rng(0), 500))
+    tight = conformance_objective(tmp_path, budget=0.0)
+    assert tight.affordable(tight.sample(np.random.default_rng(0), 50)).all()

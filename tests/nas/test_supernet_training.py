@@ -14,7 +14,7 @@ from nas.training.differentiable import (
     expected_latency_ms,
     train_differentiably,
 )
-from nas.training.recipes import short
+from nas.training.recipes import supernet as supernet_recipe
 from nas.training.supernet import (
     calibration_batches,
     fair,
@@ -136,7 +136,7 @@ class StopsAt:
 
 @pytest.mark.parametrize("mode", ["single-path", "fair", "sandwich", "shrinking"])
 def test_a_resumed_training_ends_with_the_same_weights(space, digits, tmp_path, mode):
-    recipe = short(2).with_batch_size(32)
+    recipe = supernet_recipe(2).with_batch_size(32)
 
     def trained(checkpoints, observer=None):
         supernet = Supernet(space, seed=1, image_size=8)
@@ -164,7 +164,7 @@ def test_training_teaches_the_networks_of_the_space(space, digits):
     supernet = Supernet(space, seed=1, image_size=8)
     calibration, genotype = calibration_batches(digits, 0), largest(space)
     before = score_network(supernet, genotype, calibration, digits.train.batches(128))
-    history = train_supernet(supernet, digits, short(12).with_batch_size(32), mode="sandwich")
+    history = train_supernet(supernet, digits, supernet_recipe(12).with_batch_size(32), mode="sandwich")
     after = score_network(supernet, genotype, calibration, digits.train.batches(128))
     assert after.loss < before.loss - 0.05 and after.top1 > before.top1 + 10
     assert history.final.search.count == len(digits.search)
@@ -194,7 +194,7 @@ def test_differentiable_search_heeds_the_latency(space, digits):
     def found(target_ms):
         supernet = Supernet(space, seed=1, image_size=8)
         settings = DifferentiableSettings(target_ms=target_ms, latency_weight=10, learning_rate=0.3)
-        logits = train_differentiably(supernet, digits, short(6).with_batch_size(32), cost, settings)
+        logits = train_differentiably(supernet, digits, supernet_recipe(6).with_batch_size(32), cost, settings)
         return cost.latency_ms(logits.most_likely()[None])[0]
 
     assert found(extremes.fastest_ms) < found(extremes.slowest_ms)
