@@ -188,8 +188,9 @@ def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: W
     """
     images, data, space, known = settings.supernet, inputs.data, inputs.space, inputs.known
     watch = watch or Watch()
+    epochs = images.epochs_over(len(data.train))
     with watch.stage(f"Training the supernet on {len(data.train):,} images") as report:
-        supernet, _ = trained_supernet(space, data, images, folder, observer=TrainingStage(report, images.epochs))
+        supernet, _ = trained_supernet(space, data, images, folder, observer=TrainingStage(report, epochs))
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
     with watch.stage("Scoring networks with the supernet") as report:

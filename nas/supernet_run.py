@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latency_lut.compiled import CompiledCost
 from nas.runs.folder import RunFolder
+from nas.training.recipes import Recipe
+from nas.training.recipes import supernet as supernet_recipe
 from searchspace.errors import UserError
 from searchspace.space import SearchSpace
 
@@ -18,22 +21,23 @@ if TYPE_CHECKING:
     from nas.training.differentiable import ArchitectureLogits
     from nas.training.execution import Execution
     from nas.training.history import Observer
-    from nas.training.recipes import Recipe
     from searchspace.supernet import Supernet
 
 SUPERNET = "supernet.pt"
 DIFFERENTIABLE = "differentiable"
+# Fewer steps leave the weights of a space as large as `mobile` near their random start.
+FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetSettings:
     """How images decide a search. `mode` is one of `nas.training.supernet.MODES` or `differentiable`.
 
-    `epochs` train the supernet, `winner_epochs` the network found: from the supernet's weights, or `from_scratch`.
-    `image_size` defaults to the images' own; `subset` keeps that many training images; `batch_size` and
-    `learning_rate` replace those of the recipe for the supernet. `start` is the folder of an earlier run whose
-    supernet is trained further, for `epochs` that may then be 0; give that run's `seed`, or images it was trained
-    on will be among those it is scored with.
+    `epochs` train the supernet (default: 10, on few images as many as make 400 steps), `winner_epochs` the network
+    found: from the supernet's weights, or `from_scratch`. `image_size` defaults to the images' own; `subset` keeps that
+    many training images; `batch_size` and `learning_rate` replace those of the recipe for the supernet. `start` is the
+    folder of an earlier run whose supernet is trained further, for `epochs` that may then be 0; give that run's `seed`,
+    or images it was trained on will be among those it is scored with.
     """
 
     data: str
@@ -42,7 +46,7 @@ class SupernetSettings:
     mode: str = "sandwich"
     warm_up: float = 0.0
     kernel_transform: bool = False
-    epochs: int = 15
+    epochs: int | None = None
     winner_epochs: int = 15
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -53,9 +57,9 @@ class SupernetSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "winner_epochs", "search_images"):
-            least = 0 if name == "epochs" and self.start is not None else 1
-            if getattr(self, name) < least:
-                raise UserError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected at least {least}")
+            given, least = getattr(self, name), 0 if name == "epochs" and self.start is not None else 1
+            if given is not None and given < least:
+                raise UserError(f"{name.replace('_', ' ')} is {given}, expected at least {least}")
         if not 0 <= self.warm_up <= 1:
             raise UserError(f"warm-up is {self.warm_up:g}, expected a share of the training from 0 to 1")
         if self.warm_up and self.mode == DIFFERENTIABLE:
@@ -65,11 +69,16 @@ class SupernetSettings:
         """Return the settings as plain values."""
         return asdict(self)
 
-    def recipe(self) -> Recipe:
-        """Return how the supernet is trained."""
-        from nas.training.recipes import supernet
+    def epochs_over(self, images: int) -> int:
+        """Return the number of passes over so many images."""
+        if self.epochs is not None:
+            return self.epochs
+        batch_size = self.batch_size or supernet_recipe().batch_size
+        return max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS * batch_size / images))
 
-        recipe = supernet(self.epochs)
+    def recipe(self, images: int) -> Recipe:
+        """Return how the supernet is trained on so many images."""
+        recipe = supernet_recipe(self.epochs_over(images))
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         return recipe if self.learning_rate is None else replace(recipe, learning_rate=self.learning_rate)
@@ -130,7 +139,9 @@ def trained_supernet(
 
     if objective is not None:
         training |= {"draw": objective.sample, "drawn": f"within {objective.ceiling_ms:g} ms"}
-    train_supernet(supernet, data, settings.recipe(), mode=settings.mode, warm_up=settings.warm_up, **training)
+    train_supernet(
+        supernet, data, settings.recipe(len(data.train)), mode=settings.mode, warm_up=settings.warm_up, **training
+    )
     return TrainedSupernet(supernet)
 
 
@@ -150,7 +161,7 @@ def _differentiably(
     cost = objective.cost
     assert isinstance(cost, CompiledCost)
     how = DifferentiableSettings(target_ms=objective.target_ms())
-    return train_differentiably(supernet, data, settings.recipe(), cost, how, **training)
+    return train_differentiably(supernet, data, settings.recipe(len(data.train)), cost, how, **training)
 
 
 def _take_weights(supernet: Supernet, path: Path) -> None:

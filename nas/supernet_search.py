@@ -65,8 +65,9 @@ class SupernetScoring:
     def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
         """Train the supernet, or take up its training, and return what scores with it."""
         settings, space = self.settings, objective.space
+        epochs = settings.epochs_over(len(self.data.train))
         with watch.stage(f"Training the supernet on {len(self.data.train):,} images") as report:
-            observer = TrainingStage(report, settings.epochs)
+            observer = TrainingStage(report, epochs)
             trained = trained_supernet(
                 space,
                 self.data,
@@ -77,7 +78,7 @@ class SupernetScoring:
                 objective=objective,
             )
         self._trained = trained
-        facts = {"supernet": f"{settings.mode} training, {settings.epochs} epochs of {len(self.data.train):,} images"}
+        facts = {"supernet": f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"}
         if trained.logits is not None:
             facts["architecture learnt"] = _told_of(trained.logits, objective)
         return SupernetEvaluator(

@@ -31,7 +31,10 @@ SupernetOption = Annotated[
     str | None,
     typer.Option("--supernet", metavar="RUN", help="Start from the supernet of an earlier run (--epochs may be 0)."),
 ]
-EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the images: the supernet.")]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option("--epochs", help="Passes over the images: the supernet; default: 10, or what makes 400 steps."),
+]
 WinnerEpochsOption = Annotated[int, typer.Option("--winner-epochs", help="Passes over the images: the network found.")]
 FromScratchOption = Annotated[
     bool, typer.Option("--from-scratch", help="Train the network found from scratch, not from the supernet.")

@@ -53,7 +53,7 @@ def rank(
     supernet_training: ModeOption = "sandwich",
     warm_up: WarmUpOption = 0.0,
     kernel_transform: KernelTransformOption = False,
-    epochs: EpochsOption = 15,
+    epochs: EpochsOption = None,
     batch_size: BatchOption = None,
     supernet: SupernetOption = None,
     learning_rate: RateOption = None,

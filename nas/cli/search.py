@@ -84,7 +84,7 @@ def search(
     supernet_training: ModeOption = "single-path",
     warm_up: WarmUpOption = 0.0,
     kernel_transform: KernelTransformOption = False,
-    epochs: EpochsOption = 10,
+    epochs: EpochsOption = None,
     winner_epochs: WinnerEpochsOption = 10,
     supernet: SupernetOption = None,
     from_scratch: FromScratchOption = False,

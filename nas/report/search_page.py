@@ -147,7 +147,7 @@ def _figures(summary: SearchSummary) -> list[Figure]:
     winner = summary.winner
     prediction, architecture = winner.prediction, winner.architecture
     figures = [
-        Figure("top-1 accuracy", f"{winner.top1:.2f} %", summary.accuracy),
+        *_accuracies(summary),
         Figure(
             "predicted latency",
             f"{prediction.latency_ms:.1f} ms",
@@ -160,6 +160,16 @@ def _figures(summary: SearchSummary) -> list[Figure]:
     if summary.export is not None:
         figures.append(Figure("measured on this machine", f"{summary.export.host_latency_ms:.1f} ms", "not the phone"))
     return figures
+
+
+def _accuracies(summary: SearchSummary) -> list[Figure]:
+    """The accuracy that the search went by, after the tested one where the winner was trained."""
+    score = f"{summary.winner.top1:.2f} %"
+    if not summary.findings:
+        return [Figure("top-1 accuracy", score, summary.accuracy)]
+    test = summary.findings["test"]
+    tested = Figure("test accuracy", f"{test['top1']:.2f} %", f"{test['count']:,} test images, the network trained")
+    return [tested, Figure("score in the search", score, summary.accuracy)]
 
 
 def _front(summary: SearchSummary) -> Markup:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -23,8 +23,11 @@ from searchspace.low_resolution import drop_strides, strides_to_drop
 from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
 from searchspace.space import SearchSpace
 from searchspace.space_match import layer_blocks
-from searchspace.stage_plan import width_of
+from searchspace.stage_plan import StagePlan, width_of
 from searchspace.supernet.shared import SharedPart
+
+# The channel counts with which what precedes a stage can enter it, by what is told apart (`Supernet._stream`).
+Streams = dict[str, set[int]]
 
 
 class _Step(NamedTuple):
@@ -75,36 +78,68 @@ class Supernet(nn.Module):
         """Every place of the space with the modules that can run there, largest dimensions included."""
         spec = self.space.spec
         yield "stem", [_stem(spec.stem)]
-        inputs = {spec.stem.out}
+        streams: Streams = {"": {spec.stem.out}}
         for number, plan in enumerate(self.space.plans):
-            for layer, block in enumerate(plan.stage.fixed):
-                yield self._place_name(number, layer, 0), [_block(block, channels) for channels in inputs]
-                inputs = {block.out}
             if plan.stage.fixed:
-                continue
-            outputs = _widths(self.space, number)
-            for layer in range(plan.stage.depths[-1]):
-                found: dict[int, set[tuple[Block, int]]] = {}
-                for channels in inputs if layer == 0 else outputs:
-                    for option, _, made in layer_blocks(self.space, number, layer, channels):
-                        if made is not None:
-                            found.setdefault(option, set()).add((made, channels))
-                for option, blocks in found.items():
-                    yield self._place_name(number, layer, option), _templates(blocks)
-            inputs = outputs
-        yield "head", [_head(spec.head, channels, self.classes, self.dropout) for channels in inputs]
+                yield from self._fixed_places(number, streams)
+                streams = {"": {plan.stage.fixed[-1].out}}
+            else:
+                yield from self._chosen_places(number, streams)
+                streams = self._leaving(number, streams)
+        for stream, widths in streams.items():
+            yield f"head{stream}", [_head(spec.head, channels, self.classes, self.dropout) for channels in widths]
 
-    def _place_name(self, number: int, layer: int, option: int) -> str:
+    def _fixed_places(self, number: int, streams: Streams) -> Iterator[tuple[str, list[nn.Module]]]:
+        blocks = self.space.plans[number].stage.fixed
+        for stream, widths in streams.items():
+            yield self._place_name(number, 0, 0, stream), [_block(blocks[0], channels) for channels in widths]
+        for layer, (before, block) in enumerate(pairwise(blocks), start=1):
+            yield self._place_name(number, layer, 0), [_block(block, before.out)]
+
+    def _chosen_places(self, number: int, streams: Streams) -> Iterator[tuple[str, list[nn.Module]]]:
+        plan = self.space.plans[number]
+        for layer in range(plan.stage.depths[-1]):
+            for option in range(len(plan.stage.options)):
+                entering = {"": _widths(plan, option)} if layer else streams
+                for stream, widths in entering.items():
+                    made = {
+                        (block, channels)
+                        for channels in widths
+                        for found, _, block in layer_blocks(self.space, number, layer, channels)
+                        if found == option and block is not None
+                    }
+                    if made:
+                        yield self._place_name(number, layer, option, stream), _templates(made)
+
+    def _leaving(self, number: int, streams: Streams) -> Streams:
+        """The streams after a stage of choices, those that entered included where the stage can be skipped."""
+        plan = self.space.plans[number]
+        entering = {channels for widths in streams.values() for channels in widths}
+        skips = any(
+            block is None for channels in entering for _, _, block in layer_blocks(self.space, number, 0, channels)
+        )
+        leaving = {stream: set(widths) for stream, widths in streams.items()} if skips else {}
+        for option in range(len(plan.stage.options)):
+            leaving.setdefault(self._stream(number, option), set()).update(_widths(plan, option))
+        return leaving
+
+    def _stream(self, number: int, option: int) -> str:
+        """What the place that follows a stage is called by: the option taken, where options differ in width.
+
+        Channels of a narrow and a wide block have nothing in common but their numbers, so what follows has weights
+        for each; where all options have one width they write to one residual stream, and share.
+        """
+        plan = self.space.plans[number]
+        return "" if plan.stage.fixed or len(plan.widths) == 1 else f"/after-{plan.stage.options[option].name}"
+
+    def _place_name(self, number: int, layer: int, option: int, stream: str = "") -> str:
         stage = self.space.plans[number].stage
         name = f"{stage.name}/layer{layer}"
-        return name if stage.fixed else f"{name}/{stage.options[option].name}"
+        return (name if stage.fixed else f"{name}/{stage.options[option].name}") + (stream if layer == 0 else "")
 
     def input_size(self, architecture: Architecture) -> int:
-        """Side in pixels of the images an architecture takes here: in proportion to its resolution, by fours."""
-        largest = max(self.space.spec.resolutions)
-        if architecture.resolution == largest:
-            return self.image_size
-        return max(4, round(self.image_size * architecture.resolution / largest / 4) * 4)
+        """Side in pixels of the images an architecture takes here: in proportion to its resolution."""
+        return max(4, round(self.image_size * architecture.resolution / max(self.space.spec.resolutions)))
 
     def runs_as(self, architecture: Architecture) -> Architecture:
         """The network as it runs here: strides, resolution and classes of the supernet."""
@@ -124,12 +159,14 @@ class Supernet(nn.Module):
         genotype, places = self.space.locate(architecture)
         running = self.runs_as(architecture)
         yield _Step("stem", self._part("stem"), _stem(running.stem))
+        stream = ""
         for index, (placed, (number, layer)) in enumerate(zip(running.placed_blocks(), places, strict=True)):
             option = self.space.plans[number].option(lambda choice: int(genotype[choice]))
-            part = self._part(self._place_name(number, layer, option))
+            part = self._part(self._place_name(number, layer, option, stream))
             yield _Step(f"blocks.{index}", part, _block(placed.block, placed.in_channels))
+            stream = self._stream(number, option)
         head = _head(running.head, running.blocks[-1].out, self.classes, self.dropout)
-        yield _Step("head", self._part("head"), head)
+        yield _Step("head", self._part(f"head{stream}"), head)
 
     def _part(self, name: str) -> SharedPart:
         part = self.parts[name]
@@ -175,11 +212,11 @@ def resized(images: Tensor, size: int) -> Tensor:
     return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
 
 
-def _widths(space: SearchSpace, number: int) -> set[int]:
-    """All channel counts that can leave a stage of choices."""
+def _widths(plan: StagePlan, option: int) -> set[int]:
+    """All channel counts that can leave a stage of choices by an option."""
+    bindings = plan.widths[option if len(plan.widths) > 1 else 0]
     return {
         width_of({b.field: value for b, value in zip(bindings, values, strict=True)})
-        for bindings in space.plans[number].widths
         for values in product(*(binding.values for binding in bindings))
     }
 

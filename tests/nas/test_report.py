@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -160,3 +161,12 @@ def _distinct_colours(picture: Path) -> int:
 
     pixels = imread(picture)
     return len({tuple(pixel) for pixel in pixels[::7, ::7, :3].reshape(-1, 3).tolist()})
+
+
+def test_the_accuracy_of_a_trained_winner_is_the_tested_one(summary):
+    test = {"top1": 97.25, "top5": 100.0, "loss": 0.1, "count": 348}
+    findings = {"test": test, "data": "digits", "image_size": 8, "runs_as": "r8"}
+    page = search_page(replace(summary, findings=findings))
+    assert "97.25 %" in page and "score in the search" in page
+    assert "top-1 accuracy</" not in page
+    assert "score in the search" not in search_page(summary)

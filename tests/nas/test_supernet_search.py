@@ -117,6 +117,13 @@ def test_scores_come_from_search_images_and_repeat(settings):
     assert other.fingerprint != evaluator.fingerprint
 
 
+def test_few_images_are_passed_more_often():
+    settings = SupernetSettings(data="digits")
+    assert [settings.epochs_over(images) for images in (100_000, 2560, 1280)] == [10, 10, 20]
+    assert replace(settings, batch_size=32).epochs_over(1280) == 10
+    assert replace(settings, epochs=3).recipe(100).epochs == 3
+
+
 def test_what_cannot_be_is_refused(settings, tmp_path):
     with pytest.raises(UserError, match="unknown supernet training 'fast'"):
         open_scoring(SupernetSettings(data="digits", mode="fast"))

@@ -129,6 +129,42 @@ def test_unused_layers_get_no_gradient(supernet, tiny):
     assert not any("stage1/layer0/inverted" in name or "stage1/layer1" in name for name in touched)
 
 
+TWO_KINDS = """
+format: space/1
+name: kinds
+resolution: 32
+stem: stem_k3_s2_c8_re
+head: head_c32_re
+stages:
+  - name: one
+    stride: 2
+    depth: [1, 2]
+    options:
+      inverted: {width: [8, 16], ratio: 4}
+      sandglass: {width: 64, ratio: 4, depthwise: both}
+  - name: two
+    stride: 1
+    options:
+      small: {block: inverted, width: 24, kernel: 3, ratio: 2}
+      large: {block: inverted, width: 24, kernel: 5, ratio: 4}
+"""
+
+
+def test_what_follows_blocks_of_different_widths_has_weights_for_each(tmp_path):
+    (tmp_path / "kinds.yaml").write_text(TWO_KINDS)
+    supernet = Supernet(load_space(tmp_path / "kinds.yaml"), seed=0, image_size=32)
+    assert [name for name in supernet.parts if name.startswith("two")] == [
+        f"two/layer0/{option}/after-{kind}" for option in ("small", "large") for kind in ("inverted", "sandglass")
+    ]
+    # No layer is made for channels that cannot reach it; both options of stage two have one width, and one head.
+    hidden = {
+        name: supernet.get_parameter(f"parts.{name}.expand.conv.weight").shape[:2]
+        for name in ("one/layer1/inverted", "two/layer0/large/after-inverted", "two/layer0/large/after-sandglass")
+    }
+    assert list(hidden.values()) == [(64, 16), (64, 16), (256, 64)]
+    assert "head" in supernet.parts and not any(name.startswith("head/") for name in supernet.parts)
+
+
 def test_kernel_transforms_start_as_the_centre_of_the_kernel(tiny):
     plain = Supernet(tiny, seed=0, classes=7, image_size=16)
     transformed = Supernet(tiny, seed=0, classes=7, image_size=16, kernel_transform=True)
