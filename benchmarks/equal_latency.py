@@ -1,4 +1,4 @@
-"""Searched networks against the MobileNets, scaled to its phone latency and trained the same way, over seeds.
+"""Searched networks against the MobileNets, scaled to the same phone latency and trained the same way, over seeds.
 
     python -m benchmarks.equal_latency --searched NAME=runs/NAME --data cifar10:PATH --out runs/cifar10_equal_latency
 
@@ -32,6 +32,7 @@ from nas.training.execution import default_execution
 from nas.training.history import EpochRecord
 from nas.training.job import TrainSettings, prepare, run_job
 from searchspace.architecture import Architecture
+from searchspace.errors import UserError
 from searchspace.files import write_atomic
 from searchspace.reference import reference
 from searchspace.resolve import resolve_network
@@ -83,7 +84,9 @@ def contenders(searched: Sequence[str], device: str) -> list[Contender]:
     table = load_device(device)
     found = []
     for text in searched:
-        name, _, network = text.partition("=")
+        name, equals, network = text.partition("=")
+        if not equals:
+            raise UserError(f"--searched {text}: expected NAME=NETWORK, such as searched={text}")
         architecture = resolve_network(network)
         found.append(contender(name, str(architecture), architecture, table))
     return [*found, *(scaled_to(name, found[0].latency_ms, table) for name in REFERENCES)]

@@ -12,6 +12,7 @@ from nas.runs.folder import RunFolder
 from nas.training.recipes import Recipe
 from nas.training.recipes import supernet as supernet_recipe
 from searchspace.errors import UserError
+from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class SupernetSettings:
         """Return the number of passes over so many images."""
         if self.epochs is not None:
             return self.epochs
-        batch_size = self.batch_size or supernet_recipe().batch_size
-        return max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS * batch_size / images))
+        batch_size = min(self.batch_size or supernet_recipe().batch_size, images)
+        return max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / (images // batch_size)))
 
     def recipe(self, images: int) -> Recipe:
         """Return how the supernet is trained on so many images."""
@@ -119,12 +120,17 @@ def trained_supernet(
         kernel_transform=settings.kernel_transform,
     )
     started = None if settings.start is None else Path(settings.start) / SUPERNET
+    logits = None
     if started is not None:
         _take_weights(supernet, started)
+        logits = _read_logits(supernet.space, started) if settings.mode == DIFFERENTIABLE else None
     if settings.epochs == 0:
-        assert started is not None
         execution.prepare(supernet)
-        return TrainedSupernet(supernet, _read_logits(space, started) if settings.mode == DIFFERENTIABLE else None)
+        if settings.mode == DIFFERENTIABLE and logits is None:
+            raise UserError(
+                f"{started} is of no differentiable training: it holds no learnt architecture, give --epochs"
+            )
+        return TrainedSupernet(supernet, logits)
     # A continuation sees the images in another order and other crops than the run it starts from.
     training: dict[str, Any] = {
         "seed": settings.seed if started is None else settings.seed + 1,
@@ -134,11 +140,15 @@ def trained_supernet(
     }
     if settings.mode == DIFFERENTIABLE:
         assert objective is not None
+        training["start"] = logits
         return TrainedSupernet(supernet, _differentiably(supernet, data, settings, objective, training))
     from nas.training.supernet import train_supernet
 
     if objective is not None:
-        training |= {"draw": objective.sample, "drawn": f"within {objective.ceiling_ms:g} ms"}
+        assert isinstance(objective.cost, CompiledCost)
+        priced_by = sha256_text(objective.cost.table.to_text())
+        drawn = f"within {objective.ceiling_ms} ms by the latency table {priced_by}"
+        training |= {"draw": objective.sample, "drawn": drawn}
     train_supernet(
         supernet, data, settings.recipe(len(data.train)), mode=settings.mode, warm_up=settings.warm_up, **training
     )
@@ -166,10 +176,10 @@ def _differentiably(
 
 def _take_weights(supernet: Supernet, path: Path) -> None:
     """Take the shared weights from another run's checkpoint; raises UserError when they are of another supernet."""
-    from nas.training.checkpoint import read_state
+    from nas.training.checkpoint import read_checkpoint
 
     own = "supernet."
-    state = read_state(path)["network"]
+    state = read_checkpoint(path)[1]["network"]
     try:
         supernet.load_state_dict({name[len(own) :]: value for name, value in state.items() if name.startswith(own)})
     except RuntimeError as error:
@@ -180,15 +190,21 @@ def _take_weights(supernet: Supernet, path: Path) -> None:
         ) from None
 
 
-def _read_logits(space: SearchSpace, path: Path) -> ArchitectureLogits:
-    """Return the logits in a checkpoint of differentiable training; raises UserError when it holds none."""
-    from nas.training.checkpoint import read_state
+def _read_logits(space: SearchSpace, path: Path) -> ArchitectureLogits | None:
+    """Return what differentiable training learnt, None where a checkpoint is of another training.
+
+    Raises UserError when it was learnt in another space.
+    """
+    from nas.training.checkpoint import read_checkpoint
     from nas.training.differentiable import ArchitectureLogits
 
     own = "logits."
-    state = {name[len(own) :]: value for name, value in read_state(path)["network"].items() if name.startswith(own)}
+    identity, saved = read_checkpoint(path)
+    state = {name[len(own) :]: value for name, value in saved["network"].items() if name.startswith(own)}
     if not state:
-        raise UserError(f"{path} is of no differentiable training, so it holds no learnt architecture: give --epochs")
+        return None
+    if identity["space"] != str(space):
+        raise UserError(f"{path} holds an architecture learnt in another space, {identity['space'].splitlines()[0]}")
     logits = ArchitectureLogits(space)
     logits.load_state_dict(state)
     return logits

@@ -48,6 +48,7 @@ class SupernetScoring:
         self.data = data
         self.execution = execution
         self._trained: TrainedSupernet | None = None
+        self._objective: Objective | None = None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the space with as many classes as the data set has: any network can be trained."""
@@ -77,8 +78,9 @@ class SupernetScoring:
                 observer=observer,
                 objective=objective,
             )
-        self._trained = trained
-        facts = {"supernet": f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"}
+        self._trained, self._objective = trained, objective
+        taught = f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"
+        facts = {"supernet": taught if settings.start is None else f"that of {settings.start}; then {taught}"}
         if trained.logits is not None:
             facts["architecture learnt"] = _told_of(trained.logits, objective)
         return SupernetEvaluator(
@@ -86,14 +88,15 @@ class SupernetScoring:
         )
 
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
-        """Return the reference networks that are members of the space."""
-        assert isinstance(evaluator, SupernetEvaluator)
+        """Return the reference networks of the space that the weights learnt for: within the ceiling."""
+        assert isinstance(evaluator, SupernetEvaluator) and self._objective is not None
         space = evaluator.supernet.space
         known = {name: reference(name).with_classes(space.spec.classes) for name in reference_names()}
-        members = {name: architecture for name, architecture in known.items() if architecture in space}
+        members = {name: space.encode(network)[None] for name, network in known.items() if network in space}
         return tuple(
-            NetworkScore(name, architecture, float(evaluator.top1(space.encode(architecture)[None])[0]))
-            for name, architecture in members.items()
+            NetworkScore(name, known[name], float(evaluator.top1(genotype)[0]))
+            for name, genotype in members.items()
+            if self._objective.affordable(genotype)[0]
         )
 
     def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:

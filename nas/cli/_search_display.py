@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli._common import note_console, output_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nas.report.search_page import SearchSummary
     from nas.runs.scoring import Watch
     from nas.search import Progress
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def run_progress(evaluations: int = 1) -> Iterator[Watch]:
-    """Show a search as a bar with the best network so far, and each other step as a bar of its own, on stderr."""
+    """Show a search as a bar with the best network so far, and each other step as a bar of its own, on stderr.
+
+    Where that is no terminal, lines say when a step starts and how far it is, by tenths.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -31,7 +36,11 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[best]}"),
     )
-    with Bars(*columns, console=note_console()) as bars:
+    console = note_console()
+    if not console.is_terminal:
+        yield _written(console)
+        return
+    with Bars(*columns, console=console) as bars:
         searching = bars.add_task("Searching", total=evaluations, best="", visible=False, start=False)
 
         def progress(state: Progress) -> None:
@@ -46,6 +55,29 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
             bars.update(task, completed=bars.tasks[task].total)
 
         yield Watch(progress=progress, stage=stage)
+
+
+def _written(console: Console) -> Watch:
+    """Return a watch that writes lines, for logs."""
+    from nas.runs.scoring import Watch
+
+    def by_tenths(name: str) -> Callable[[float, float], None]:
+        told = 0
+
+        def report(done: float, out_of: float) -> None:
+            nonlocal told
+            if int(10 * done / out_of) > told:
+                told = int(10 * done / out_of)
+                console.print(f"{name}: {10 * told} %", markup=False)
+
+        return report
+
+    def stage(name: str) -> AbstractContextManager[Callable[[float, float], None]]:
+        console.print(name, markup=False)
+        return nullcontext(by_tenths(name))
+
+    searching = by_tenths("Searching")
+    return Watch(progress=lambda state: searching(state.evaluations, state.total), stage=stage)
 
 
 def print_summary(summary: SearchSummary, place: Path) -> None:

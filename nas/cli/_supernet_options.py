@@ -18,9 +18,7 @@ ImageSizeOption = Annotated[
     int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
 ]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use only N training images.")]
-ModeOption = Annotated[
-    str, typer.Option("--supernet-training", help="single-path, fair, sandwich, shrinking; nas search: differentiable.")
-]
+ModeOption = Annotated[str, typer.Option("--supernet-training", help="single-path, fair, sandwich or shrinking.")]
 WarmUpOption = Annotated[
     float, typer.Option("--warm-up", help="Share of the training in which all choices are warmed up.")
 ]

@@ -22,7 +22,6 @@ from nas.cli._supernet_options import (
     FromScratchOption,
     ImageSizeOption,
     KernelTransformOption,
-    ModeOption,
     SubsetOption,
     SupernetOption,
     WarmUpOption,
@@ -63,6 +62,10 @@ NameOption = Annotated[
 ExtrapolateOption = Annotated[
     bool, typer.Option("--extrapolate", help="Estimate operations outside the table's measured range, and flag them.")
 ]
+ModeOption = Annotated[
+    str,
+    typer.Option("--supernet-training", help="single-path, fair, sandwich, shrinking or differentiable."),
+]
 NetadaptOption = Annotated[
     str | None, typer.Option("--netadapt", metavar="TARGET", help="Then slim the network found to 51ms, or to 75%.")
 ]
@@ -72,6 +75,7 @@ ExportOption = Annotated[
 
 
 def search(
+    context: typer.Context,
     budget: BudgetOption,
     device: DeviceOption = "pixel",
     space: SpaceOption = None,
@@ -119,6 +123,8 @@ def search(
     from nas.runs.scoring import PredictedScoring, Scoring
     from nas.runs.search import SearchSettings, prepare_search, require_exporter, run_to_folder
 
+    if data is None:
+        _refuse_image_options(context)
     settings = SearchSettings(
         budget_ms=parse_budget(budget),
         device=device,
@@ -167,6 +173,32 @@ def search(
         result |= {"netadapt": _hand_on(slimming, place / "netadapt", export=export, quiet=json)}
     if json:
         print_json(result)
+
+
+_IMAGE_OPTIONS = (
+    "image_size",
+    "subset",
+    "supernet_training",
+    "warm_up",
+    "kernel_transform",
+    "epochs",
+    "winner_epochs",
+    "supernet",
+    "from_scratch",
+)
+
+
+def _refuse_image_options(context: typer.Context) -> None:
+    """Raise UserError when an option was given that means something only with --data."""
+    from searchspace.errors import UserError
+
+    sources = {name: context.get_parameter_source(name) for name in _IMAGE_OPTIONS}
+    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(
+            f"{options}: only a search on images has a supernet to train; add --data, such as --data digits"
+        )
 
 
 def _slim_settings(target: str, search: SearchSettings, place: Path, data: str | None, **shared: Any) -> SlimSettings:

@@ -30,7 +30,7 @@ def make_strategy(
         if learnt is None:
             raise UserError(
                 f"the strategy {name} draws from what differentiable training learns: "
-                "add --supernet-training differentiable"
+                "give --data DATA --supernet-training differentiable"
             )
         return LearntDistribution(objective, seed, learnt)
     if name not in _STRATEGIES:

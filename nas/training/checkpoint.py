@@ -49,7 +49,7 @@ class Checkpoints:
         """
         if not self.resume or not self.path.exists():
             return None
-        saved, state = _read(self.path)
+        saved, state = read_checkpoint(self.path)
         self._refuse_other_run(saved, identity)
         return state
 
@@ -63,15 +63,10 @@ class Checkpoints:
             )
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Return the state in a checkpoint of whatever run; raises UserError for a missing or damaged file."""
+def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return identity and state of whatever run left a checkpoint; raises UserError for a missing or damaged file."""
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
-    return _read(path)[1]
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return a checkpoint's identity and state."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version, identity, state = content["version"], content["identity"], content["state"]

@@ -31,6 +31,7 @@ from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
 from nas.training.supernet import SupernetInTraining, learn, watching
 from searchspace.choices import Genotypes
+from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, resized
 
@@ -80,8 +81,8 @@ class ArchitectureLogits(nn.Module):
         return self.space.canonical(np.stack(columns, axis=1).astype(np.uint8))
 
     def probabilities(self) -> list[Values]:
-        """Return one vector of probabilities for each choice."""
-        return [part.exp().double().cpu().numpy() for part in self.log_probabilities(self.values)]
+        """Return one vector of probabilities for each choice, the same to the bit wherever the logits lie."""
+        return [part.exp().numpy() for part in self.log_probabilities(self.values.cpu().double())]
 
     def most_likely(self) -> Genotypes:
         """Return the genotype, shape (choices,), of the most likely value of every choice."""
@@ -195,12 +196,16 @@ def train_differentiably(
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
     observer: Observer | None = None,
+    start: ArchitectureLogits | None = None,
 ) -> ArchitectureLogits:
-    """Train a supernet in place and its architecture with it; return the logits of the architecture.
+    """Train a supernet in place and its architecture with it, from `start` on; return the logits of the architecture.
 
     Raises as `nas.training.train` does.
     """
     network = DifferentiableInTraining(supernet)
+    if start is not None:
+        network.logits.load_state_dict(start.state_dict())
+    priced_by = sha256_text(cost.table.to_text())
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
     train(
         network,
@@ -212,6 +217,6 @@ def train_differentiably(
         observer=observer,
         take_step=differentiable_steps(cost, settings, seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
-        identity={"space": str(supernet.space), "supernet training": str(settings)},
+        identity={"space": str(supernet.space), "supernet training": f"{settings}, latency table {priced_by}"},
     )
     return network.logits

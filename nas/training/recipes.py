@@ -70,7 +70,7 @@ class Recipe:
             value = getattr(self, field)
             if not (value > 0 and math.isfinite(value)):
                 raise UserError(f"recipe {self.name}: {field} is {value}, it must be above 0")
-        for field in ("label_smoothing", "dropout", "momentum", "ema_decay"):
+        for field in ("label_smoothing", "dropout", "momentum", "adam_decay", "ema_decay"):
             value = getattr(self, field)
             if value is not None and not 0 <= value < 1:
                 raise UserError(f"recipe {self.name}: {field} is {value}, it must lie in [0, 1)")

@@ -48,7 +48,7 @@ Draw = Callable[[np.random.Generator, int], Genotypes]
 
 
 def single_path(space: SearchSpace, draw: Draw | None = None) -> Mode:
-    """One network a step, each choice uniform (Guo et al., arXiv 1904.00420), or as `draw` draws it."""
+    """One network a step: each choice uniform (Guo et al., arXiv 1904.00420), or all as `draw` draws them."""
     drawn = draw or space.sample
     return lambda progress, rng: [Pass(drawn(rng, 1)[0])]
 
@@ -91,15 +91,15 @@ def shrinking(space: SearchSpace, draw: Draw | None = None, networks: int = 2) -
     """Progressive shrinking: the sizes start at their largest and are freed kind by kind, a quarter of the run each.
 
     Choices that are no sizes (block, activation, squeeze-excite) are free from the start. All but the largest
-    network learn from its outputs.
+    network learn from its outputs. `draw` draws once all sizes are free; sizes held at their largest cost what they
+    cost.
     """
     top = largest(space)
     stage_of = np.array([_shrinking_stage(choice.path) for choice in space.choices])
-    drawn = draw or space.sample
 
     def passes(progress: float, rng: np.random.Generator) -> list[Pass]:
         free = stage_of <= int(progress * (len(SHRINKING_ORDER) + 1))
-        sampled = drawn(rng, networks)
+        sampled = (draw if draw is not None and free.all() else space.sample)(rng, networks)
         # A choice that the largest network does not have keeps what was drawn.
         held = ~free & space.active(top[None])[0]
         chosen = space.canonical(np.where(held, top, sampled).astype(np.uint8))
@@ -243,7 +243,7 @@ def train_supernet(
         checkpoints=checkpoints,
         observer=observer,
         take_step=steps_of(find_mode(mode, supernet.space, warm_up, draw), seed=seed, total_steps=total_steps),
-        evaluation=watching(data, seed),
+        evaluation=watching(data, seed, draw),
         identity={
             "space": str(supernet.space),
             "supernet training": f"{mode}, networks drawn {drawn}, warm-up {warm_up:g}",
@@ -256,13 +256,16 @@ def calibration_batches(data: Data, seed: int, images: int = CALIBRATION_IMAGES)
     return list(sample(data.train, images, seed).images.split(256))
 
 
-def watching(data: Data, seed: int) -> Evaluation:
-    """Return the evaluation after each epoch: the mean accuracy of a few fixed networks, each recalibrated."""
+def watching(data: Data, seed: int, draw: Draw | None = None) -> Evaluation:
+    """Return the evaluation after each epoch: the mean accuracy of a few fixed networks, each recalibrated.
+
+    They are drawn as those that are trained.
+    """
 
     def watch(network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
         assert isinstance(network, SupernetInTraining)
         supernet = network.supernet
-        genotypes = supernet.space.sample(np.random.default_rng([seed, 0xE7A]), WATCHED_NETWORKS)
+        genotypes = (draw or supernet.space.sample)(np.random.default_rng([seed, 0xE7A]), WATCHED_NETWORKS)
         calibration = calibration_batches(data, seed)
         found = [score_network(supernet, genotype, calibration, batches) for genotype in genotypes]
         return Accuracy(

@@ -19,7 +19,8 @@ from torch.nn.grad import conv2d_input
 def pays(x: Tensor, weight: Tensor, groups: int) -> bool:
     """Tell whether `depthwise` is the quicker way to convolve x at stride 1, as far as gradients are wanted."""
     small = groups == x.shape[1] == weight.shape[0] and weight.shape[-1] > max(x.shape[-2:])
-    return small and x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
+    plain = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return small and plain and torch.is_grad_enabled() and weight.requires_grad
 
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:

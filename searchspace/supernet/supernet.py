@@ -222,16 +222,18 @@ def _widths(plan: StagePlan, option: int) -> set[int]:
 
 
 def _templates(blocks: set[tuple[Block, int]]) -> list[nn.Module]:
-    """One module for each distinct set of shapes; what shapes do not depend on is made the same first."""
+    """One module for each distinct set of shapes; what shapes do not depend on is made the same first.
+
+    In one order in every process (sets of blocks have none): that of the parameters, and so of the random numbers they
+    start from and of the optimizer's state, follows from it.
+    """
     kernels = {block.kernel for block, _ in blocks}
-    activation = next(iter(blocks))[0].activation
-    shapes = {(replace(block, activation=activation), channels) for block, channels in blocks}
+    first, first_channels = min(blocks, key=repr)
+    shapes = {(replace(block, activation=first.activation), channels) for block, channels in blocks}
     large = {(replace(block, kernel=max(kernels)), channels) for block, channels in shapes}
     # Every kernel size once, for the transforms between them.
-    for kernel in kernels:
-        block, channels = next(iter(shapes))
-        large.add((replace(block, kernel=kernel), channels))
-    return [_block(block, channels) for block, channels in large]
+    large |= {(replace(first, kernel=kernel), first_channels) for kernel in kernels}
+    return [_block(block, channels) for block, channels in sorted(large, key=repr)]
 
 
 # Modules without weights, shared by all supernets of a process; they are cheap but not free to build.

@@ -259,3 +259,10 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert not (disk / "run" / "result.json").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_options_for_images_need_images(tmp_path):
+    asked = ("--supernet-training", "differentiable", "--epochs", "3", "--out", str(tmp_path / "run"))
+    ended = search("--budget", "60ms", *asked, status=2)
+    assert "--supernet-training, --epochs: only a search on images" in " ".join(ended.output.split())
+    assert not (tmp_path / "run").exists()

@@ -141,7 +141,7 @@ def test_strategies_are_made_by_name(objective, name):
 
 
 def test_nothing_learnt_is_refused_with_what_learns(objective):
-    with pytest.raises(UserError, match="--supernet-training differentiable"):
+    with pytest.raises(UserError, match="--data DATA --supernet-training differentiable"):
         make_strategy("learnt", objective, 0, 1000)
 
 

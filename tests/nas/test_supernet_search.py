@@ -99,7 +99,7 @@ def test_what_another_training_learnt_is_not_made_up(settings, tmp_path):
     first = RunFolder.create(tmp_path / "first", {})
     run(settings, first)
     images = SupernetSettings(**(IMAGES.as_dict() | {"mode": "differentiable", "start": str(first.path), "epochs": 0}))
-    with pytest.raises(UserError, match="holds no learnt architecture: give --epochs"):
+    with pytest.raises(UserError, match="holds no learnt architecture, give --epochs"):
         run(replace(settings, strategy="learnt"), RunFolder.create(tmp_path / "second", {}), images)
     with pytest.raises(UserError, match="--supernet-training differentiable"):
         prepare_search(replace(settings, strategy="learnt"), open_scoring(IMAGES))
@@ -119,7 +119,7 @@ def test_scores_come_from_search_images_and_repeat(settings):
 
 def test_few_images_are_passed_more_often():
     settings = SupernetSettings(data="digits")
-    assert [settings.epochs_over(images) for images in (100_000, 2560, 1280)] == [10, 10, 20]
+    assert [settings.epochs_over(images) for images in (100_000, 2560, 1280, 1257, 40)] == [10, 10, 20, 22, 400]
     assert replace(settings, batch_size=32).epochs_over(1280) == 10
     assert replace(settings, epochs=3).recipe(100).epochs == 3
 

@@ -35,6 +35,8 @@ def test_used_only_where_it_pays():
     assert not small_maps.pays(small, weight.detach(), 8)
     dense = torch.randn(8, 8, 5, 5, requires_grad=True)
     assert not small_maps.pays(small, dense, 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        conv_same(small, weight, 1, 8).sum().backward()
     with torch.no_grad():
         assert not small_maps.pays(small, weight, 8)
     assert type(conv_same(small, weight, 1, 8).grad_fn).__name__ == "_DepthwiseBackward"

@@ -1,5 +1,9 @@
 """The supernet computes what its extracted networks compute, and slices what it should."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -209,3 +213,21 @@ def test_recalibration_measures_the_batches():
     mean = torch.stack([x.mean((0, 2, 3)) for x in recorded]).mean(0)
     assert torch.allclose(network.stem.norm.running_mean, mean, atol=1e-5)
     assert network.stem.norm.momentum == 0.01
+
+
+def test_a_seed_gives_the_same_weights_in_every_process():
+    """Names and values of the parameters in order: an optimizer's state is restored by position."""
+    program = (
+        "import hashlib; from searchspace.space import load_space; from searchspace.supernet import Supernet\n"
+        "digest = hashlib.sha256()\n"
+        "for name, value in Supernet(load_space('mobile'), seed=0, image_size=8).named_parameters():\n"
+        "    digest.update(name.encode() + value.detach().numpy().tobytes())\n"
+        "print(digest.hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(found) == 1
