@@ -168,6 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     contending = contenders(options.searched, options.device)
     config = {key: str(value) for key, value in vars(options).items() if key not in ("out", "until")}
+    config["searched"] = ", ".join(options.searched)
     config |= {"threads": str(torch.get_num_threads()), "torch": str(torch.__version__), "machine": platform.machine()}
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomic(options.out / "config.yaml", yaml.safe_dump(config, sort_keys=False))

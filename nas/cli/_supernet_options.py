@@ -34,6 +34,9 @@ EpochsOption = Annotated[
     typer.Option("--epochs", help="Passes over the images: the supernet; default: 10, or what makes 400 steps."),
 ]
 WinnerEpochsOption = Annotated[int, typer.Option("--winner-epochs", help="Passes over the images: the network found.")]
+SearchImagesOption = Annotated[
+    int, typer.Option("--search-images", metavar="N", help="Images of the search split that score a network.")
+]
 FromScratchOption = Annotated[
     bool, typer.Option("--from-scratch", help="Train the network found from scratch, not from the supernet.")
 ]

@@ -22,6 +22,7 @@ from nas.cli._supernet_options import (
     FromScratchOption,
     ImageSizeOption,
     KernelTransformOption,
+    SearchImagesOption,
     SubsetOption,
     SupernetOption,
     WarmUpOption,
@@ -84,6 +85,7 @@ def search(
     evaluations: EvaluationsOption = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
+    search_images: SearchImagesOption = 1000,
     subset: SubsetOption = None,
     supernet_training: ModeOption = "single-path",
     warm_up: WarmUpOption = 0.0,
@@ -151,6 +153,7 @@ def search(
             epochs=epochs,
             winner_epochs=winner_epochs,
             from_scratch=from_scratch,
+            search_images=search_images,
             seed=seed,
         )
         scoring, chosen = open_scoring(images), chosen | images.as_dict()
@@ -177,6 +180,7 @@ def search(
 
 _IMAGE_OPTIONS = (
     "image_size",
+    "search_images",
     "subset",
     "supernet_training",
     "warm_up",
