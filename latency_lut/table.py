@@ -17,7 +17,7 @@ from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
 from latency_lut.provenance import Provenance
 from searchspace.errors import UserError
-from searchspace.files import read_text, write_atomic
+from searchspace.files import read_text, sha256_text, write_atomic
 from searchspace.ops import Op
 
 _LONGEST_MS = 1e6
@@ -81,6 +81,11 @@ class LatencyTable:
     def to_text(self) -> str:
         """Return the text that `save` writes."""
         return format_table(self.provenance, self.entries())
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of the text that `save` writes, by which runs tell one table from another."""
+        return sha256_text(self.to_text())
 
     def to_csv(self) -> str:
         """Return the entries alone, as CSV with column names and times in milliseconds."""

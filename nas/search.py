@@ -72,7 +72,7 @@ def search_header(
         "space": objective.space.name,
         "space_sha256": space_fingerprint(objective.space),
         "table": table.provenance.device,
-        "table_sha256": sha256_text(table.to_text()),
+        "table_sha256": table.sha256,
         "evaluator": evaluator.label,
         "evaluator_sha256": evaluator.fingerprint,
         "strategy": strategy.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,10 +13,11 @@ from nas.runs.folder import RunFolder
 from nas.training.recipes import Recipe
 from nas.training.recipes import supernet as supernet_recipe
 from searchspace.errors import UserError
-from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nas.data import Data
     from nas.objective import Objective
     from nas.training.checkpoint import Checkpoints
@@ -108,6 +110,7 @@ def trained_supernet(
     differentiable training needs one, whose budget it heeds. Raises as `nas.training.train` does, and
     UserError when the weights to start from are of another supernet.
     """
+    from nas.training.checkpoint import read_checkpoint
     from nas.training.execution import default_execution
     from searchspace.supernet import Supernet
 
@@ -122,8 +125,10 @@ def trained_supernet(
     started = None if settings.start is None else Path(settings.start) / SUPERNET
     logits = None
     if started is not None:
-        _take_weights(supernet, started)
-        logits = _read_logits(supernet.space, started) if settings.mode == DIFFERENTIABLE else None
+        identity, state = read_checkpoint(started)
+        _take_weights(supernet, state["network"], started)
+        if settings.mode == DIFFERENTIABLE:
+            logits = _take_logits(supernet.space, identity["space"], state["network"], started)
     if settings.epochs == 0:
         execution.prepare(supernet)
         if settings.mode == DIFFERENTIABLE and logits is None:
@@ -146,8 +151,7 @@ def trained_supernet(
 
     if objective is not None:
         assert isinstance(objective.cost, CompiledCost)
-        priced_by = sha256_text(objective.cost.table.to_text())
-        drawn = f"within {objective.ceiling_ms} ms by the latency table {priced_by}"
+        drawn = f"within {objective.ceiling_ms} ms by the latency table {objective.cost.table.sha256}"
         training |= {"draw": objective.sample, "drawn": drawn}
     train_supernet(
         supernet, data, settings.recipe(len(data.train)), mode=settings.mode, warm_up=settings.warm_up, **training
@@ -174,14 +178,10 @@ def _differentiably(
     return train_differentiably(supernet, data, settings.recipe(len(data.train)), cost, how, **training)
 
 
-def _take_weights(supernet: Supernet, path: Path) -> None:
-    """Take the shared weights from another run's checkpoint; raises UserError when they are of another supernet."""
-    from nas.training.checkpoint import read_checkpoint
-
-    own = "supernet."
-    state = read_checkpoint(path)[1]["network"]
+def _take_weights(supernet: Supernet, network: Mapping[str, Tensor], path: Path) -> None:
+    """Take the shared weights of a checkpoint's network; raises UserError when they are of another supernet."""
     try:
-        supernet.load_state_dict({name[len(own) :]: value for name, value in state.items() if name.startswith(own)})
+        supernet.load_state_dict(_below("supernet.", network))
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise UserError(
@@ -190,21 +190,25 @@ def _take_weights(supernet: Supernet, path: Path) -> None:
         ) from None
 
 
-def _read_logits(space: SearchSpace, path: Path) -> ArchitectureLogits | None:
-    """Return what differentiable training learnt, None where a checkpoint is of another training.
+def _take_logits(
+    space: SearchSpace, learnt_in: str, network: Mapping[str, Tensor], path: Path
+) -> ArchitectureLogits | None:
+    """Return what a checkpoint's differentiable training learnt, None where it is of another training.
 
     Raises UserError when it was learnt in another space.
     """
-    from nas.training.checkpoint import read_checkpoint
     from nas.training.differentiable import ArchitectureLogits
 
-    own = "logits."
-    identity, saved = read_checkpoint(path)
-    state = {name[len(own) :]: value for name, value in saved["network"].items() if name.startswith(own)}
+    state = _below("logits.", network)
     if not state:
         return None
-    if identity["space"] != str(space):
-        raise UserError(f"{path} holds an architecture learnt in another space, {identity['space'].splitlines()[0]}")
+    if learnt_in != str(space):
+        raise UserError(f"{path} holds an architecture learnt in another space, {learnt_in.splitlines()[0]}")
     logits = ArchitectureLogits(space)
     logits.load_state_dict(state)
     return logits
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the entries of a state whose names start with the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -117,6 +117,11 @@ class ChoiceSet:
         """Draw n genotypes, each choice uniform over its values, shape (n, choices)."""
         return self.canonical(self._draw(rng, n))
 
+    def sample_from(self, probabilities: Sequence[NDArray[np.float64]], rng: np.random.Generator, n: int) -> Genotypes:
+        """Draw n genotypes, shape (n, choices), each choice by its vector of probabilities."""
+        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in probabilities]
+        return self.canonical(np.stack(columns, axis=1).astype(np.uint8))
+
     def _draw(self, rng: np.random.Generator, n: int) -> Genotypes:
         return rng.integers(0, self.radices, size=(n, len(self.choices)), dtype=np.uint8)
 

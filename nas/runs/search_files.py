@@ -13,7 +13,6 @@ from nas.report.pictures import draw_front, png_bytes
 from nas.report.search_page import SearchSummary, search_page
 from nas.runs.folder import ARCHITECTURE, RunFolder
 from nas.search import FoundNetwork
-from searchspace.files import sha256_text
 from searchspace.yaml_io import save_architecture
 
 FRONT_CSV = "front.csv"
@@ -64,7 +63,7 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
             "method": made.method.value,
             "left_out_error_pct": made.left_out_error_pct,
             "interval_pct": made.network_interval_pct,
-            "sha256": sha256_text(summary.table.to_text()),
+            "sha256": summary.table.sha256,
         },
         "accuracy": {"label": summary.accuracy, "basis": dict(summary.accuracy_basis)},
         "references": [

@@ -25,7 +25,6 @@ from netadapt.resources import Cost, Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
 from searchspace.errors import UserError
-from searchspace.files import sha256_text
 
 NETADAPT, UNIFORM, MAGNITUDE, RANDOM, SEED = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
 
@@ -122,7 +121,7 @@ def prepare(settings: SlimSettings, out: Path, *, resume: bool = False) -> SlimJ
 def _identity(settings: SlimSettings, resource: Resource) -> dict[str, Any]:
     """Return what must not change between a run and its continuation: the settings, and the table's content."""
     plain = {name: str(value) if isinstance(value, str) else value for name, value in asdict(settings).items()}
-    table = {"table_sha256": sha256_text(resource.table.to_text())} if isinstance(resource, Latency) else {}
+    table = {"table_sha256": resource.table.sha256} if isinstance(resource, Latency) else {}
     return {**plain, "include": list(settings.include), **table}
 
 

@@ -35,8 +35,8 @@ class LearntDistribution(Strategy):
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         probabilities = self._learnt()
-        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in probabilities]
-        proposals = np.stack(columns, axis=1).astype(np.uint8)
+        proposals = self.space.sample_from(probabilities, rng, n)
         if self._told == 0:
-            proposals[0] = [part.argmax() for part in probabilities]
-        return self.space.canonical(proposals)
+            most_likely = np.array([[part.argmax() for part in probabilities]], dtype=np.uint8)
+            proposals[0] = self.space.canonical(most_likely)[0]
+        return proposals

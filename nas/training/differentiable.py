@@ -31,7 +31,6 @@ from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
 from nas.training.supernet import SupernetInTraining, learn, watching
 from searchspace.choices import Genotypes
-from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, resized
 
@@ -77,8 +76,7 @@ class ArchitectureLogits(nn.Module):
 
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n canonical genotypes, shape (n, choices)."""
-        columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in self.probabilities()]
-        return self.space.canonical(np.stack(columns, axis=1).astype(np.uint8))
+        return self.space.sample_from(self.probabilities(), rng, n)
 
     def probabilities(self) -> list[Values]:
         """Return one vector of probabilities for each choice, the same to the bit wherever the logits lie."""
@@ -205,7 +203,6 @@ def train_differentiably(
     network = DifferentiableInTraining(supernet)
     if start is not None:
         network.logits.load_state_dict(start.state_dict())
-    priced_by = sha256_text(cost.table.to_text())
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
     train(
         network,
@@ -217,6 +214,6 @@ def train_differentiably(
         observer=observer,
         take_step=differentiable_steps(cost, settings, seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
-        identity={"space": str(supernet.space), "supernet training": f"{settings}, latency table {priced_by}"},
+        identity={"space": str(supernet.space), "supernet training": f"{settings}, latency table {cost.table.sha256}"},
     )
     return network.logits
