@@ -28,14 +28,14 @@ import yaml
 from latency_lut import LatencyTable
 from latency_lut.devices import load_device
 from latency_lut.predict import predict
+from nas.jobs.train.run import TrainSettings, prepare, run_job
 from nas.training.execution import default_execution
 from nas.training.history import EpochRecord
-from nas.training.job import TrainSettings, prepare, run_job
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import write_atomic
 from searchspace.reference import reference
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
+from searchspace.support.files import write_atomic
 
 REFERENCES = ("mobilenet_v3_large", "mobilenet_v2", "mobilenext")
 

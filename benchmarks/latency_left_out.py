@@ -20,7 +20,7 @@ from latency_lut.calibrate.inference import Inference
 from latency_lut.calibrate.recipes import end_to_end_inference, pixel1_inference
 from latency_lut.samples import Target
 from nas.report.pictures import png_bytes
-from searchspace.files import write_atomic
+from searchspace.support.files import write_atomic
 
 Chosen = Callable[[int], bool]
 

@@ -22,10 +22,10 @@ import numpy as np
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.evaluators import PredictorEvaluator
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.journal import Journal
 from nas.objective import Objective, Values, parse_budget
 from nas.predictor import covered_part, shipped_predictor
-from nas.runs.journal import Journal
-from nas.search import run_search
 from nas.strategies import make_strategy
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from latency_lut.provenance import Method, Precision, Provenance, Scale
-from searchspace.errors import UserError
 from searchspace.ops import OpKind
-from searchspace.plain_yaml import KeyPath, PlainYamlError, load_plain_yaml
+from searchspace.support.errors import UserError
+from searchspace.support.plain_yaml import KeyPath, PlainYamlError, load_plain_yaml
 
 _LONGEST_HEADER = 64 * 1024
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

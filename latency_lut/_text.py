@@ -23,8 +23,8 @@ from latency_lut._header import HeaderError, format_header, parse_header
 from latency_lut.errors import TableError
 from latency_lut.estimate import Estimate
 from latency_lut.provenance import Provenance
-from searchspace.files import sha256_text
 from searchspace.ops import Op, OpKind
+from searchspace.support.files import sha256_text
 
 SCHEMA = 1
 DECIMALS = 6

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from latency_lut.table import LatencyTable
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 HOST = "host"
 ALIASES = {"pixel": "pixel1", "s10": "galaxy_s10"}

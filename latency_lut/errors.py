@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class TableError(UserError):

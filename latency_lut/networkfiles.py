@@ -17,9 +17,9 @@ from latency_lut.errors import MissingPackage
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import read_text
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 from searchspace.text import parse
 
 _PRECISIONS = {

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from searchspace.errors import UserError
 from searchspace.ops import OpKind
+from searchspace.support.errors import UserError
 
 
 class Precision(StrEnum):

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.ops import Op
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 _LARGEST_FUSED = 4096  # cells of a fused table, 32 KiB: all tables of a space stay in the second-level cache
 _LARGEST_ELIMINATED = 1 << 25  # cells of a table met while finding extremes, 256 MiB

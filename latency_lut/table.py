@@ -16,9 +16,9 @@ from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
 from latency_lut.provenance import Provenance
-from searchspace.errors import UserError
-from searchspace.files import read_text, sha256_text, write_atomic
 from searchspace.ops import Op
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text, sha256_text, write_atomic
 
 _LONGEST_MS = 1e6
 _MOST_RUNS = 999_999_999

@@ -17,7 +17,7 @@ from latency_lut.errors import UnmeasuredOp
 from latency_lut.predict import Prediction, overhead_ms, predict_block
 from latency_lut.samples import Reading, Sample, Target
 from latency_lut.table import LatencyTable
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Comparison(NamedTuple):

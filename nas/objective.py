@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from latency_lut.compiled import Extremes
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 Values = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from netadapt.proposals import Widths
 from netadapt.resources import Pricer
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 from searchspace.widths import make_divisible
 
 MULTIPLIER_STEPS = 200

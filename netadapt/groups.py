@@ -20,7 +20,7 @@ from searchspace.architecture import (
     Sandglass,
     Separable,
 )
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Part(StrEnum):

@@ -11,7 +11,7 @@ from torch import Tensor
 from netadapt.groups import Group
 from netadapt.layout import WeightLayer, weight_layers
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Criterion(StrEnum):

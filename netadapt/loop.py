@@ -20,7 +20,7 @@ from netadapt.resources import Cost, Pricer
 from netadapt.schedule import Schedule
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from netadapt.groups import Group, Part, groups
 from netadapt.resources import Cost, Pricer
 from netadapt.widths import resized, resized_layer, structural_widths
 from searchspace.architecture import Architecture, PlacedBlock
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 BODY = frozenset({Part.EXPANSION, Part.BOTTLENECK})
 """The groups that MobileNetV3's proposals shrink (section 4.2): expansions and shared bottlenecks."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from netadapt.groups import Part
 from netadapt.proposals import BODY, Proposal, Widths
 from netadapt.resources import Cost
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Form(StrEnum):

@@ -24,7 +24,7 @@ from searchspace.architecture import (
     Separable,
     Stem,
 )
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 from searchspace.widths import squeeze_channels
 
 

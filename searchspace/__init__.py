@@ -18,10 +18,10 @@ from searchspace.architecture import (
     Separable,
     Stem,
 )
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
 from searchspace.reference import reference, reference_names
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 from searchspace.yaml_io import load_architecture, save_architecture
 

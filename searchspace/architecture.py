@@ -13,8 +13,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 
 MAX_CHANNELS = 16_384
 MAX_RESOLUTION = 4_096

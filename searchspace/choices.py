@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 Genotypes = NDArray[np.uint8]
 MAX_VALUES = 255  # a value index is stored in one byte

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchspace.errors import UserError
 from searchspace.modules import ConvBNAct, Network, empty_network
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 
 
 def _arrays(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 from searchspace.widths import scale_width
 from searchspace.yaml_io import architecture_from_mapping, load_mapping
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 from searchspace.yaml_io import load_architecture
 

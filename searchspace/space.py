@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from searchspace.architecture import Architecture, Block, PlacedBlock, block_ops, head_ops, stem_ops
 from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
-from searchspace.errors import UserError
 from searchspace.layers import Place
 from searchspace.ops import Op
 from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
 from searchspace.stage_plan import Binding, Reader, StagePlan, make_layer, width_bindings
+from searchspace.support.errors import UserError
 
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
 

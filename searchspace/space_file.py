@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from searchspace.architecture import Block, Head, Stem
-from searchspace.errors import UserError
 from searchspace.layers import KINDS
+from searchspace.support.errors import UserError
 from searchspace.text import parse_block, parse_head, parse_stem
 from searchspace.yaml_io import load_mapping
 

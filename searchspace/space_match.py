@@ -16,10 +16,10 @@ import numpy as np
 
 from searchspace.architecture import Architecture, Block
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.layers import Place
 from searchspace.space import SearchSpace
 from searchspace.stage_plan import make_layer, width_of
+from searchspace.support.errors import UserError
 from searchspace.text import format_block, format_head, format_stem
 
 Assignment = tuple[tuple[int, int], ...]  # (choice, value index), rising by choice

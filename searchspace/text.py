@@ -30,7 +30,7 @@ from searchspace.architecture import (
     Separable,
     Stem,
 )
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _NUMBER = "0|[1-9][0-9]{0,8}"
 _ACTIVATIONS = "|".join(activation.value for activation in Activation)

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import replacing
 from searchspace.modules import Network, empty_network
+from searchspace.support.errors import UserError
+from searchspace.support.files import replacing
 from searchspace.text import parse
 
 FORMAT = "weights/1"

@@ -22,7 +22,7 @@ from searchspace.architecture import (
     Sandglass,
     Separable,
 )
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 def make_divisible(value: float | Fraction, divisor: int = 8) -> int:

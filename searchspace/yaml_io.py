@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import read_text, write_atomic
-from searchspace.plain_yaml import PlainYamlError, load_plain_yaml
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text, write_atomic
+from searchspace.support.plain_yaml import PlainYamlError, load_plain_yaml
 from searchspace.text import format_block, format_head, format_stem, parse_block, parse_head, parse_stem
 
 FORMAT = "architecture/1"

@@ -24,7 +24,7 @@ from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Provenance
 from latency_lut.samples import Target
 from latency_lut.table import LatencyTable
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # Standard deviation of what sums of ops leave unexplained.
 _NETWORK_ERROR, _BLOCK_ERROR, _BLOCK_LEAST_MS = 0.02, 0.01, 0.005

@@ -26,8 +26,8 @@ from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from latency_lut.samples import Sample, Target
 from latency_lut.table import LatencyTable
-from searchspace.errors import UserError
 from searchspace.ops import Op
+from searchspace.support.errors import UserError
 
 _DATE = "2026-11-22"
 _TUNAS = "TuNAS cost model of Pixel 1 (google-research/google-research, Apache-2.0), blocks decoded"

@@ -22,11 +22,11 @@ from latency_lut.formats import nn_meter, proxylessnas
 from latency_lut.predict import predict_block
 from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import read_text
 from searchspace.ops import Op
-from searchspace.plain_yaml import PlainYamlError, load_plain_yaml
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
+from searchspace.support.plain_yaml import PlainYamlError, load_plain_yaml
 
 _LONGEST_FILE = 16_000_000
 

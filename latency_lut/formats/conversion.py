@@ -16,7 +16,7 @@ from latency_lut.formats.block_table import BlockTable
 from latency_lut.provenance import Provenance, Scale
 from latency_lut.samples import Sample
 from latency_lut.table import LatencyTable
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _MOST_BLOCKS = 1000  # the time of the inference grows with their cube
 _FEWEST_BLOCKS = 10

@@ -13,8 +13,8 @@ import re
 from fractions import Fraction
 
 from searchspace.architecture import Activation, Conv, InvertedResidual, PlacedBlock, block_ops
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 from searchspace.widths import make_divisible
 
 _ACTIVATIONS = {"relu": Activation.RELU, "relu6": Activation.RELU6, "hard_swish": Activation.HSWISH}

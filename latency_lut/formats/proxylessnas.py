@@ -20,8 +20,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from searchspace.architecture import Activation, Architecture, Conv, InvertedResidual, PlacedBlock, block_ops
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 from searchspace.widths import make_divisible
 
 _SHAPE = r"(\d{1,5})x(\d{1,5})x(\d{1,5})"

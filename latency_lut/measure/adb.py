@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _REMEDIES = {
     "unauthorized": "unlock the phone and accept this computer's key in the dialogue it shows",

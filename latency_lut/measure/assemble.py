@@ -19,8 +19,8 @@ from latency_lut.measure.loop import estimates, undisturbed_reference_ms
 from latency_lut.provenance import Method, Precision, Provenance
 from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.ops import Op
+from searchspace.support.errors import UserError
 
 REFERENCE_KEY = "reference_op_ms"
 _NETWORK_ERROR = 0.03  # standard deviation of a network's time that ops cannot explain, as a share of it

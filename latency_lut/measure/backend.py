@@ -10,8 +10,8 @@ from latency_lut.measure.litert import Timing, quantise_int8
 from latency_lut.measure.models import copies_of, network_model, op_model
 from latency_lut.provenance import Precision
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 Task = Op | Architecture

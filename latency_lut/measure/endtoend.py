@@ -21,9 +21,9 @@ from latency_lut.provenance import Precision
 from latency_lut.table import LatencyTable
 from latency_lut.validate import Comparison, Validation
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
 from searchspace.space import load_space, space_names
+from searchspace.support.errors import UserError
 
 ALL = "all"
 OUTSIDE = "holds an op outside the table's measured range"

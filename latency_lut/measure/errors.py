@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 def missing_package(purpose: str, error: ImportError) -> UserError:

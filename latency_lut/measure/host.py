@@ -11,8 +11,8 @@ from pathlib import Path
 from latency_lut.measure.backend import Conditions, DeviceFacts, build_model
 from latency_lut.measure.litert import Timing, benchmark, delegated_partitions, load, runtime_version
 from latency_lut.provenance import Precision
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 
 _CPU = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from latency_lut.measure.backend import Task, task_key, task_of
-from searchspace.errors import UserError
-from searchspace.files import read_text
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 
 _FORMAT = "measurements/1"
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_lut.measure.errors import missing_package
-from searchspace.errors import UserError
-from searchspace.files import write_atomic
+from searchspace.support.errors import UserError
+from searchspace.support.files import write_atomic
 
 if TYPE_CHECKING:
     from torch import nn

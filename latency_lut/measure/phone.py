@@ -20,7 +20,7 @@ from latency_lut.measure.adb import Adb, PhoneError
 from latency_lut.measure.backend import Conditions, DeviceFacts
 from latency_lut.measure.errors import missing_package
 from latency_lut.measure.litert import Timing
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _FOLDER = "/data/local/tmp/phone-nas"
 _BINARY = f"{_FOLDER}/benchmark_model"

@@ -13,9 +13,9 @@ from dataclasses import replace
 from itertools import product
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 DEFAULT_RATIO = 1.5
 _TWO_DIMENSIONAL = frozenset({OpKind.CONV, OpKind.LINEAR})

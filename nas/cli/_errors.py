@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 FAILED = 1
 USER_ERROR = 2

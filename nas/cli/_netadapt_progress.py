@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nas.slimming.job import SlimJob
-from nas.slimming.tuning import FinalOutcome
+from nas.jobs.slim.run import SlimJob
+from nas.jobs.slim.tuning import FinalOutcome
 from netadapt.loop import Step
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import typer
 from latency_lut.measure.backend import Backend, Task
 from latency_lut.measure.loop import OnProgress
 from nas.cli._common import note_console
-from searchspace.errors import UserError
 from searchspace.ops import Op
+from searchspace.support.errors import UserError
 
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of the runtime, on as many cores.")]
 CoresOption = Annotated[

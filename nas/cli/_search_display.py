@@ -12,9 +12,9 @@ from nas.cli._common import note_console, output_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.report.search_page import SearchSummary
-    from nas.runs.scoring import Watch
-    from nas.search import Progress
+    from nas.jobs.search.ask_tell import Progress
+    from nas.jobs.search.page import SearchSummary
+    from nas.jobs.search.scoring import Watch
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from nas.runs.scoring import Watch
+    from nas.jobs.search.scoring import Watch
 
     columns = (
         SpinnerColumn(finished_text="✓"),
@@ -59,7 +59,7 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
 
 def _written(console: Console) -> Watch:
     """Return a watch that writes lines, for logs."""
-    from nas.runs.scoring import Watch
+    from nas.jobs.search.scoring import Watch
 
     def by_tenths(name: str) -> Callable[[float, float], None]:
         told = 0
@@ -84,7 +84,7 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     """Print the network found beside the reference networks, and where everything was written."""
     from rich.table import Table
 
-    from nas.report.search_page import as_percent, finding_facts
+    from nas.jobs.search.page import as_percent, finding_facts
 
     winner = summary.winner
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")

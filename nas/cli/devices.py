@@ -8,7 +8,7 @@ from typing import Any
 from latency_lut import LatencyTable
 from latency_lut.devices import device_names, load_device
 from nas.cli._common import JsonOption, output_console, print_json
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 def devices(json: JsonOption = False) -> None:

@@ -16,7 +16,7 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from latency_lut.calibrate.calibration import Calibration

@@ -19,10 +19,10 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-from searchspace.errors import UserError
-from searchspace.files import write_atomic
 from searchspace.resolve import resolve_network
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
+from searchspace.support.files import write_atomic
 
 if TYPE_CHECKING:
     from searchspace.architecture import Architecture

@@ -32,10 +32,10 @@ from nas.cli._on_device import (
     opened_backend,
     progress_bar,
 )
-from searchspace.errors import UserError
 from searchspace.reference import reference_names
 from searchspace.resolve import resolve_network
 from searchspace.space import load_space, space_names
+from searchspace.support.errors import UserError
 
 _FIT_SEED = 190502244  # apart from the small seeds that `nas lut validate --networks` draws with
 

@@ -16,8 +16,8 @@ from nas.cli._common import JsonOption, SeedOption, note_console, output_console
 from nas.cli._on_device import AdbOption, BenchmarkModelOption, CoresOption, opened_backend, progress_bar
 from nas.report.pictures import png_bytes
 from nas.report.validation_plot import draw_validation
-from searchspace.errors import UserError
-from searchspace.files import write_atomic
+from searchspace.support.errors import UserError
+from searchspace.support.files import write_atomic
 
 if TYPE_CHECKING:
     from rich.table import Table

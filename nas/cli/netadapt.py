@@ -17,11 +17,11 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-from nas.slimming.settings import ResourceName, Score, SlimSettings
+from nas.jobs.slim.settings import ResourceName, Score, SlimSettings
 from netadapt.schedule import Form
 
 if TYPE_CHECKING:
-    from nas.slimming.job import SlimJob
+    from nas.jobs.slim.run import SlimJob
 
 _DATA = "digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP or datasets:NAME_OR_FOLDER."
 _TARGET = "A cost with its unit (51ms, 200M), or a share of the seed's (75%)."
@@ -183,9 +183,9 @@ def slim(
     """
     from nas.cli._netadapt_progress import SlimProgress
     from nas.engines import open_engine
+    from nas.jobs.slim.files import write_files
+    from nas.jobs.slim.run import prepare, run_job
     from nas.runs import RunFolder
-    from nas.slimming.files import write_files
-    from nas.slimming.job import prepare, run_job
     from searchspace.resolve import resolve_network
 
     console = note_console()

@@ -132,7 +132,7 @@ def score(
 
 def _predictor(path: Path | None, space: str) -> Predictor:
     from nas.predictor import load_predictor, shipped_predictor
-    from searchspace.errors import UserError
+    from searchspace.support.errors import UserError
 
     if path is None:
         return shipped_predictor(space)

@@ -78,10 +78,10 @@ def rank(
       nas rank --data cifar10:PATH --space macro --against macro_space_cifar10.csv --networks 300
     """
     from nas.cli._search_display import run_progress
-    from nas.rank import RankSettings, open_inputs
-    from nas.rank import rank as run_rank
+    from nas.jobs.rank.run import RankSettings, open_inputs
+    from nas.jobs.rank.run import rank as run_rank
     from nas.runs import RunFolder, run_path
-    from nas.supernet_run import SupernetSettings
+    from nas.supernets.settings import SupernetSettings
 
     images = SupernetSettings(
         data=data,

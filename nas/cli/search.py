@@ -30,8 +30,8 @@ from nas.cli._supernet_options import (
 )
 
 if TYPE_CHECKING:
-    from nas.runs.search import SearchSettings
-    from nas.slimming.settings import SlimSettings
+    from nas.jobs.search.run import SearchSettings
+    from nas.jobs.slim.settings import SlimSettings
 
 BudgetOption = Annotated[
     str,
@@ -120,10 +120,10 @@ def search(
       nas search --budget 60ms --resume            go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
+    from nas.jobs.search.run import SearchSettings, prepare_search, require_exporter, run_to_folder
+    from nas.jobs.search.scoring import PredictedScoring, Scoring
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
-    from nas.runs.scoring import PredictedScoring, Scoring
-    from nas.runs.search import SearchSettings, prepare_search, require_exporter, run_to_folder
 
     if data is None:
         _refuse_image_options(context)
@@ -139,8 +139,8 @@ def search(
     scoring: Scoring = PredictedScoring(seed)
     chosen = settings.as_dict()
     if data is not None:
-        from nas.supernet_run import SupernetSettings
-        from nas.supernet_search import open_scoring
+        from nas.jobs.search.supernet_scoring import open_scoring
+        from nas.supernets.settings import SupernetSettings
 
         images = SupernetSettings(
             data=data,
@@ -194,7 +194,7 @@ _IMAGE_OPTIONS = (
 
 def _refuse_image_options(context: typer.Context) -> None:
     """Raise UserError when an option was given that means something only with --data."""
-    from searchspace.errors import UserError
+    from searchspace.support.errors import UserError
 
     sources = {name: context.get_parameter_source(name) for name in _IMAGE_OPTIONS}
     given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
@@ -207,8 +207,8 @@ def _refuse_image_options(context: typer.Context) -> None:
 
 def _slim_settings(target: str, search: SearchSettings, place: Path, data: str | None, **shared: Any) -> SlimSettings:
     """Return the settings of slimming the network found; raises UserError before any work is done."""
-    from nas.slimming.settings import ResourceName, SlimSettings, parse_target
-    from searchspace.errors import UserError
+    from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
+    from searchspace.support.errors import UserError
 
     if data is None:
         raise UserError(f"--netadapt {target} fine-tunes on images: add --data, or slim a trained network later")

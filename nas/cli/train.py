@@ -19,8 +19,8 @@ from nas.cli._common import (
 )
 
 if TYPE_CHECKING:
+    from nas.jobs.train.run import TrainJob, TrainSettings
     from nas.training.execution import Execution
-    from nas.training.job import TrainJob, TrainSettings
 
 DataOption = Annotated[
     str,
@@ -95,9 +95,9 @@ def train(
       nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar
       nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
     """
+    from nas.jobs.train.run import TrainSettings
     from nas.runs import run_path
     from nas.training import distributed
-    from nas.training.job import TrainSettings
 
     settings = TrainSettings(
         network=network,
@@ -130,8 +130,8 @@ def _run(
     settings: TrainSettings, execution: Execution, place: Path, resume: bool, checkpoint_seconds: float, export: bool
 ) -> dict[str, Any]:
     from nas.cli._train_progress import DecodingProgress, TrainProgress
+    from nas.jobs.train.run import TENSORBOARD, prepare, run_job
     from nas.training import distributed
-    from nas.training.job import TENSORBOARD, prepare, run_job
     from nas.training.tensorboard import TensorBoardLog
 
     console = note_console()

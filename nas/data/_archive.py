@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # What `zipfile` raises for damage, for encrypted files (RuntimeError) and for compression it does not know.
 _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)

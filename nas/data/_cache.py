@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from nas.data._items import Items
-from searchspace.errors import UserError
-from searchspace.files import replacing
+from searchspace.support.errors import UserError
+from searchspace.support.files import replacing
 
 # Smaller sets decode faster than a file is found again.
 KEEP_FROM_IMAGES = 2000

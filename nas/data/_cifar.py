@@ -10,7 +10,7 @@ from PIL import Image
 from nas.data._archive import Archive
 from nas.data._folders import list_items
 from nas.data._items import Items
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # The binary version stores one label byte and 3 x 32 x 32 pixel bytes per image
 # (www.cs.toronto.edu/~kriz/cifar.html).

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from nas.data._items import Items
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 PART_ALIASES = {
     "train": "train",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nas.data._archive import Archive
 from nas.data._items import Items
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 LABELS_FILE = "labels.csv"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nas.data._folders import open_image_folder
 from nas.data._items import Items
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # Mean and standard deviation of the RGB channels in [0, 1].
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

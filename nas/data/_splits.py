@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nas.data._items import Items
 from nas.data._sources import Source
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 TEST_SHARE = 0.2
 SEARCH_SHARE = 0.1

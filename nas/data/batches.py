@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.data._prefetch import prefetched
 from nas.data.augment import Augmentation
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Batch(NamedTuple):

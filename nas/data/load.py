@@ -15,7 +15,7 @@ from nas.data._sources import Source, open_source
 from nas.data.augment import CENTRE_MARGIN, Augmentation
 from nas.data.batches import MemorySplit, Split
 from nas.data.streaming import StreamedSplit
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # Sets that take more than this when decoded are decoded anew in every epoch.
 DECODED_LIMIT_BYTES = 4 * 2**30

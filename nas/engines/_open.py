@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nas.engines._base import Engine
 from nas.engines._in_process import InProcessEngine
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 ENGINE_NAMES = ("in-process", "ray")
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nas.engines._base import Argument, Result, Shared
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 ATTEMPTS = 4
 """How often a task is started before its workers' deaths are taken to be its own fault."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from nas.objective import Values
 from nas.predictor import Predictor, covered_part
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 
 class PredictorEvaluator:

@@ -33,7 +33,7 @@ class SupernetEvaluator:
         search_images: int = 1000,
         facts: Mapping[str, str] | None = None,
     ) -> None:
-        from nas.training.supernet import calibration_batches
+        from nas.supernets.training import calibration_batches
 
         self.supernet = supernet
         self.spec = data.spec
@@ -73,7 +73,7 @@ class SupernetEvaluator:
 
     def accuracy(self, genotype: Genotypes) -> Accuracy:
         """Return the accuracy and loss of one network, shape (choices,)."""
-        from nas.training.supernet import score_network
+        from nas.supernets.training import score_network
 
         return score_network(self.supernet, genotype, self._calibration, self._batches)
 

@@ -9,10 +9,10 @@ from nas.predictor._layouts import Layout
 from nas.predictor._model import layout_named
 from searchspace.architecture import Architecture, Block, InvertedResidual
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace
 from searchspace.space_file import Option, SpaceSpec, Stage
 from searchspace.space_match import layer_blocks
+from searchspace.support.errors import UserError
 
 
 def covered_part(space: SearchSpace) -> SearchSpace:

@@ -11,7 +11,7 @@ from nas.predictor._kernel import fit_kernel
 from nas.predictor._layouts import Layout, Rows
 from nas.predictor._model import Agreement, Predictor, import_lightgbm
 from nas.predictor._rows import AccuracyTable
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _FOLDS = 5
 _LEAST_ROWS = 50

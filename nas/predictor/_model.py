@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.predictor._kernel import KernelModel
 from nas.predictor._layouts import LAYOUTS, Features, Layout, Rows
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 # Scores are rounded so that the last bits, which depend on how many networks are scored at once, decide nothing.
 _DECIMALS = 4

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.predictor._layouts import LAYOUTS, Layout, Rows
-from searchspace.errors import UserError
-from searchspace.files import read_text
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 
 
 class AccuracyTable(NamedTuple):

@@ -19,8 +19,8 @@ import numpy as np
 from nas.predictor._kernel import KernelModel
 from nas.predictor._layouts import Layout
 from nas.predictor._model import Agreement, Predictor, layout_named
-from searchspace.errors import UserError
-from searchspace.files import read_text, sha256_text, write_atomic
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text, sha256_text, write_atomic
 
 _FORMAT = "accuracy-predictor/1"
 _SHIPPED = Path(__file__).parent / "data"

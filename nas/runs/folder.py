@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 import nas
-from searchspace.errors import UserError
-from searchspace.files import read_text, write_atomic
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text, write_atomic
 from searchspace.yaml_io import load_mapping
 
 SETTINGS = "settings.yaml"

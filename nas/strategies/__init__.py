@@ -1,7 +1,7 @@
 """Search strategies: what to try next, given what was found so far.
 
 `make_strategy("evolution", objective, seed, evaluations)` makes a shipped one. Any object of a `Strategy` subclass can
-be passed to `nas.search.run_search` in its place; `nas.strategies.testing` holds the tests it has to pass.
+be passed to `nas.jobs.search.ask_tell.run_search` in its place; `nas.strategies.testing` holds the tests it must pass.
 """
 
 from nas.strategies._base import Strategy

@@ -15,7 +15,7 @@ import numpy as np
 
 from nas.objective import Objective, Results
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class Strategy(ABC):

@@ -10,7 +10,7 @@ import numpy as np
 from nas.objective import Objective, Values
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
-from searchspace.files import sha256_text
+from searchspace.support.files import sha256_text
 
 Learnt = Callable[[], Sequence[Values]]
 

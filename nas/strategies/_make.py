@@ -9,7 +9,7 @@ from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._random import RandomSearch
 from nas.strategies._reinforce import Reinforce
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce, OptunaStrategy)

@@ -16,7 +16,7 @@ import numpy as np
 from nas.objective import Objective, Results
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _PENALTY = 1.0  # points of accuracy for each per cent that the upper end of the latency exceeds the budget
 

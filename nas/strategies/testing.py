@@ -24,8 +24,8 @@ from latency_lut.slots import SlotSums
 from nas.objective import Objective, Results, Values
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.errors import UserError
 
 _SPACE = """
 format: space/1

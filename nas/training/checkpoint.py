@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from searchspace.errors import UserError
-from searchspace.files import write_atomic
+from searchspace.support.errors import UserError
+from searchspace.support.files import write_atomic
 
 CHECKPOINT_VERSION = 1
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.batches import Batch
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 @dataclass(frozen=True)

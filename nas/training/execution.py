@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 def check_loss(loss: Tensor, learning_rate: float, place: str) -> None:

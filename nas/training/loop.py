@@ -52,7 +52,7 @@ def train(
     """Train a network in place on `data.train`, watching `data.search`; return what happened.
 
     A supernet gives its own `take_step` and `evaluation`, and as `identity` what else decides its numbers
-    (`nas.training.supernet`).
+    (`nas.supernets.training`).
 
     With `ema_decay` the network ends with the averaged weights, which are also those evaluated. Raises
     UserError when the loss is no longer finite, memory runs out, or a checkpoint belongs to another run, and

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class OptimizerKind(StrEnum):

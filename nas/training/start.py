@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.low_resolution import for_images
 from searchspace.modules import Network, build_network
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
 from searchspace.weights import WEIGHTS_FILE, load_state, read_weights
 
 CLASSIFIER = "head.classifier."

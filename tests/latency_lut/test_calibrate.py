@@ -24,9 +24,9 @@ from latency_lut.calibrate.published import hswish_differences, published_networ
 from latency_lut.calibrate.views import fit_distant_scale, fit_scale, on_scale, predicted_ms, uniform_scale
 from latency_lut.samples import Sample, Target
 from searchspace.architecture import Activation, InvertedResidual, PlacedBlock, block_ops
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
 from searchspace.reference import reference, reference_names
+from searchspace.support.errors import UserError
 
 Truth = Callable[[Sequence[Op]], np.ndarray]
 

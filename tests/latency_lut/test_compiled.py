@@ -7,9 +7,9 @@ import pytest
 
 from latency_lut import LatencyTable, UnmeasuredOp, predict
 from latency_lut.compiled import CompiledCost, compile_counts, compile_space
-from searchspace.errors import UserError
 from searchspace.ops import OpKind
 from searchspace.space import load_space, space_names
+from searchspace.support.errors import UserError
 
 
 @pytest.fixture(scope="module", params=space_names())

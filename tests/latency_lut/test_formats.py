@@ -19,10 +19,10 @@ from latency_lut.formats import (
     read_block_table,
 )
 from latency_lut.formats.conversion import infer_table
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
 from searchspace.reference import reference
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
 
 STEM = "Conv-input:224x224x3-output:112x112x32"
 BLOCK = "expanded_conv-input:56x56x24-output:28x28x40-expand:6-kernel:5-stride:2-idskip:0"

@@ -16,9 +16,9 @@ from latency_lut.devices import load_device, shipped_names
 from latency_lut.networkfiles import read_samples
 from latency_lut.validate import target_of, validate
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
 from searchspace.space import load_space, space_names
+from searchspace.support.errors import UserError
 
 NAMES = ("pixel1", "pixel2", "pixel3", "pixel4", "galaxy_s10")
 ALL = (*NAMES, *(f"{name}_int8" for name in NAMES))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from latency_lut import Estimate, LatencyTable, Method, Scale, TableError, UnmeasuredOp
 from latency_lut.devices import ALIASES, device_names, load_device, shipped_names, user_table_path
 from latency_lut.testing import LatencyTableConformance
-from searchspace.errors import UserError
-from searchspace.files import sha256_text
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
+from searchspace.support.files import sha256_text
 
 
 class TestMadeUpTable(LatencyTableConformance):

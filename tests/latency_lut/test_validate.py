@@ -15,8 +15,8 @@ from latency_lut.devices import load_device
 from latency_lut.networkfiles import read_samples
 from latency_lut.samples import Reading, Sample, Target
 from latency_lut.validate import Comparison, require_comparisons, scores, target_of, validate
-from searchspace.errors import UserError
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 
 PIXEL1 = Target("pixel1", Precision.FLOAT32)
 FIGURES = [

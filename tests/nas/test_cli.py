@@ -18,7 +18,7 @@ from nas.cli import _registry, app
 from nas.cli._errors import reported_errors
 from nas.cli._registry import COMMANDS, CommandEntry
 from searchspace import reference, save_architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 NAS = [sys.executable, "-m", "nas.cli.app"]
 

@@ -21,7 +21,7 @@ from nas.data._items import Items
 from nas.data._prefetch import prefetched
 from nas.data._splits import draw, take_subset, train_and_search
 from nas.data.streaming import StreamedSplit, random_crop_box
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from nas.engines import Engine, InProcessEngine, open_engine
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 notices: list[str] = []
 

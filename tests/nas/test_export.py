@@ -14,8 +14,8 @@ from searchspace import Activation, Architecture, Head, InvertedResidual, Sandgl
 pytest.importorskip("litert_torch", reason="exporting needs litert-torch")
 
 from nas.export import ExportRecord, check_accuracy, export_network, mark_weights, output_error, weights_mark
-from searchspace.errors import UserError
 from searchspace.modules import Network, build_network
+from searchspace.support.errors import UserError
 
 # Every kind of operation that can go wrong on the way: both blocks, squeeze-excite, h-swish, a partial shortcut.
 SMALL = Architecture(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nas.runs.journal import Journal
-from searchspace.errors import UserError
+from nas.jobs.search.journal import Journal
+from searchspace.support.errors import UserError
 
 HEADER = {"space": "mobilenetv3", "seed": 1, "strategy_settings": {"population": 5}, "budget_ms": 60.5}
 

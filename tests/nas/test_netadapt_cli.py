@@ -19,17 +19,17 @@ import torch
 from typer.testing import CliRunner
 
 from nas.cli import app
+from nas.jobs.slim.history import Lineage
+from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
+from nas.jobs.slim.start import SIGNED_UNIT, find_seed, restore_batch_norm
+from nas.jobs.slim.tuning import Teacher, Tuner, state_of
+from nas.jobs.slim.verdict import Score, verdict
 from nas.runs import RunFolder
-from nas.slimming.history import Lineage
-from nas.slimming.settings import ResourceName, SlimSettings, parse_target
-from nas.slimming.start import SIGNED_UNIT, find_seed, restore_batch_norm
-from nas.slimming.tuning import Teacher, Tuner, state_of
-from nas.slimming.verdict import Score, verdict
 from netadapt.schedule import Form
-from searchspace.errors import UserError
 from searchspace.modules import build_network
 from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 from searchspace.weights import read_weights, save_weights
 

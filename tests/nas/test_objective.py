@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from nas.objective import Objective, Results, absolute_reward, pareto_front, parse_budget
 from nas.strategies.testing import MaddsCost, artificial_top1, conformance_objective
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 @pytest.fixture(scope="module")

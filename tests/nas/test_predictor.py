@@ -27,10 +27,10 @@ from nas.predictor import (
 )
 from nas.predictor._layouts import LAYOUTS, Layout
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference
 from searchspace.space import SearchSpace, load_space
 from searchspace.space_file import load_spec
+from searchspace.support.errors import UserError
 
 SPACES = ("mobilenetv3", "mnasnet")
 FILES = {"mobilenetv3": "mobilenetv3_space_imagenet_supernet.csv", "mnasnet": "mnasnet_space_imagenet_proxy.csv"}
@@ -272,7 +272,7 @@ class TestFiles:
             load_predictor(other)
 
     def test_a_well_signed_file_of_nonsense_is_refused(self, tmp_path):
-        from searchspace.files import sha256_text
+        from searchspace.support.files import sha256_text
 
         for content in ({}, {"space": "mnasnet", "columns": []}, [1], None):
             text = json.dumps(content, sort_keys=True, separators=(",", ":"))

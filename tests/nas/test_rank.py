@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from nas.rank import RankSettings, compare, correlation, open_inputs, published, rank
+from nas.jobs.rank.run import RankSettings, compare, correlation, open_inputs, published, rank
 from nas.runs import RunFolder
-from nas.supernet_run import SupernetSettings
-from searchspace.errors import UserError
+from nas.supernets.settings import SupernetSettings
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
 
 
 def test_correlation_of_a_perfect_and_a_reversed_order():

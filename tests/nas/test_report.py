@@ -16,10 +16,10 @@ from markupsafe import Markup
 
 from latency_lut import predict
 from latency_lut.devices import load_device
+from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report import Figure, Section, layer_rows, render_page, sections
 from nas.report.layers import describe_block, short_block
 from nas.report.pictures import Point, draw_front, png_bytes, svg_text
-from nas.report.search_page import ScoredNetwork, SearchSummary, search_page
 from searchspace import reference, reference_names
 
 VOID = {"meta", "link", "br", "img", "hr"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nas.runs import RunFolder, run_path
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 SETTINGS = {"budget_ms": 60.0, "device": "pixel", "seed": 0}
 

@@ -15,15 +15,15 @@ from latency_lut import predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.evaluators import PredictorEvaluator
+from nas.jobs.search.ask_tell import Progress, SearchResult, run_search, space_fingerprint
+from nas.jobs.search.journal import Journal
 from nas.objective import Objective
 from nas.predictor import score_network, shipped_predictor
-from nas.runs.journal import Journal
-from nas.search import Progress, SearchResult, run_search, space_fingerprint
 from nas.strategies import RandomSearch, RegularisedEvolution, Strategy, make_strategy
 from nas.strategies.testing import artificial_top1, conformance_objective
-from searchspace.errors import UserError
 from searchspace.reference import reference
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
 
 EVALUATIONS, BATCH = 600, 40
 
@@ -189,7 +189,10 @@ def test_on_a_phone_a_short_search_beats_mobilenet_v3_large_at_its_latency(tmp_p
 def test_the_fingerprint_of_a_space_is_its_content(tmp_path):
     one, again, other = (load_space(name) for name in ("mobilenetv3", "mobilenetv3", "mnasnet"))
     assert space_fingerprint(one) == space_fingerprint(again) != space_fingerprint(other)
-    code = "import nas.search as s, searchspace.space as p; print(s.space_fingerprint(p.load_space('mnasnet')))"
+    code = (
+        "import nas.jobs.search.ask_tell as s, searchspace.space as p;"
+        "print(s.space_fingerprint(p.load_space('mnasnet')))"
+    )
     told = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )

@@ -17,7 +17,7 @@ from nas.strategies import (
     make_strategy,
 )
 from nas.strategies.testing import StrategyConformance, advance, artificial_top1, conformance_objective
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 class TestRandomSearch(StrategyConformance):

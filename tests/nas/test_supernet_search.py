@@ -9,14 +9,14 @@ import pytest
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.evaluators import SupernetEvaluator
+from nas.jobs.search.run import SearchSettings, prepare_search, run_to_folder
+from nas.jobs.search.supernet_scoring import open_scoring
 from nas.runs import RunFolder
-from nas.runs.search import SearchSettings, prepare_search, run_to_folder
-from nas.supernet_run import SupernetSettings
-from nas.supernet_search import open_scoring
+from nas.supernets.settings import SupernetSettings
 from searchspace import parse
-from searchspace.errors import UserError
 from searchspace.space import load_space
 from searchspace.supernet import Supernet
+from searchspace.support.errors import UserError
 from searchspace.weights import load_network
 
 SMALL = """

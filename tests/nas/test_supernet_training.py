@@ -7,15 +7,13 @@ import torch
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.data import load_data
-from nas.training.checkpoint import Checkpoints
-from nas.training.differentiable import (
+from nas.supernets.differentiable import (
     ArchitectureLogits,
     DifferentiableSettings,
     expected_latency_ms,
     train_differentiably,
 )
-from nas.training.recipes import supernet as supernet_recipe
-from nas.training.supernet import (
+from nas.supernets.training import (
     calibration_batches,
     fair,
     find_mode,
@@ -26,10 +24,12 @@ from nas.training.supernet import (
     train_supernet,
     with_warm_up,
 )
-from searchspace.errors import UserError
+from nas.training.checkpoint import Checkpoints
+from nas.training.recipes import supernet as supernet_recipe
 from searchspace.extremes import largest, smallest
 from searchspace.space import load_space
 from searchspace.supernet import Supernet
+from searchspace.support.errors import UserError
 
 SMALL = """
 format: space/1

@@ -28,8 +28,8 @@ from nas.training.optimizers import TensorFlowRMSProp, parameter_groups
 from nas.training.recipes import ScheduleKind
 from nas.training.step import apply_recipe_to_layers
 from searchspace import parse
-from searchspace.errors import UserError
 from searchspace.modules import build_network
+from searchspace.support.errors import UserError
 
 TINY = "r8,stem_k3_s1_c8_hs,ir_k3_s2_h16_c8_re_se8,sg_k3_s1_h8_c8_r6,head_c16_hs,n10"
 

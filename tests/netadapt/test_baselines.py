@@ -9,9 +9,9 @@ from netadapt.importance import Criterion
 from netadapt.resources import Madds, Pricer
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.modules import build_network
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 
 from .conftest import ALL
 

@@ -13,8 +13,8 @@ from netadapt.groups import Part
 from netadapt.proposals import Widths
 from netadapt.widths import resized, structural_widths
 from searchspace.architecture import Architecture, InvertedResidual
-from searchspace.errors import UserError
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "mnasnet_a1", "mobilenext")

@@ -17,8 +17,8 @@ from netadapt.proposals import Proposal, Widths, plan
 from netadapt.resources import Cost, Latency, Madds, Pricer
 from netadapt.schedule import Form, Schedule, published_schedule
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.modules import build_network, empty_network
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 from .conftest import ALL

@@ -13,8 +13,8 @@ from netadapt.proposals import Proposal, Widths, plan, smallest
 from netadapt.resources import Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 from .conftest import ALL

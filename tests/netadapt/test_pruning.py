@@ -15,9 +15,9 @@ from netadapt.layout import weight_layers
 from netadapt.pruning import kept_channels, prune
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.modules import Network, build_network, empty_network
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 from .conftest import ALL, MIXED, SMALL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from searchspace.files import replacing, write_atomic
+from searchspace.support.files import replacing, write_atomic
 
 
 def test_a_failing_write_leaves_the_old_file_and_no_litter(tmp_path):

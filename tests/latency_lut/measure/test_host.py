@@ -21,8 +21,8 @@ from latency_lut.measure.host import Host, check_xnnpack
 from latency_lut.measure.plan import network_ops
 from nas.cli.app import app
 from searchspace import Op, OpKind, reference, reference_names
-from searchspace.errors import UserError
 from searchspace.space import space_names
+from searchspace.support.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 

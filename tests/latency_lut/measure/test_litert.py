@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latency_lut.measure import litert
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 def truth(network, images):

@@ -20,7 +20,7 @@ from latency_lut.measure.litert import Timing
 from latency_lut.measure.loop import estimates, measure, undisturbed_reference_ms
 from latency_lut.predict import predict
 from searchspace import Op, OpKind, reference
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 OPS = [Op(OpKind.CONV, 14, 8 * n, 16 * n) for n in range(1, 25)]
 FACTS = DeviceFacts(device="made up", soc="none", runtime="none", runtime_build="1", cores="0", threads=1)

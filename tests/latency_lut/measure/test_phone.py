@@ -19,7 +19,7 @@ from latency_lut.measure.phone import open_phone, read_profile
 from latency_lut.provenance import Precision
 from nas.cli.app import app
 from searchspace import Op, OpKind
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 PlugIn = Callable[..., object]
 SMALL = Op(OpKind.CONV, 7, 8, 16)

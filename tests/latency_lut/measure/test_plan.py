@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from latency_lut import Estimate, LatencyTable, Method, Precision, Provenance
 from latency_lut.measure import plan
 from searchspace import Op, OpKind, reference
-from searchspace.errors import UserError
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
 
 CHANNELS = st.integers(1, 200).map(lambda number: 8 * number)
 OPS = st.builds(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from nas.slimming.job import NETADAPT, SEED
-from nas.slimming.tuning import FinalOutcome
+from nas.jobs.slim.run import NETADAPT, SEED
+from nas.jobs.slim.tuning import FinalOutcome
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
 from searchspace.extremes import largest, smallest
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, recalibrate, resized
+from searchspace.support.errors import UserError
 
 WATCHED_NETWORKS = 3  # evaluated after each epoch, to see that training gets somewhere
 CALIBRATION_IMAGES = 512

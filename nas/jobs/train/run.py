@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from nas.data import Data, Split, load_data, sample
+from nas.report.curve import draw_curve
 from nas.runs import RunFolder
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
-from nas.training.curve import draw_curve
 from nas.training.evaluation import Accuracy, evaluate
 from nas.training.execution import Execution
 from nas.training.history import EpochRecord, History, Observer
 from nas.training.loop import train
 from nas.training.recipes import Recipe, recipe
 from nas.training.start import Start, find_weights, start_network
-from searchspace.errors import UserError
 from searchspace.modules import Network
+from searchspace.support.errors import UserError
 from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
 

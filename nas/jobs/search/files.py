@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from nas.jobs.search.ask_tell import FoundNetwork
+from nas.jobs.search.page import SearchSummary, search_page
 from nas.report.layers import layer_rows
 from nas.report.pictures import draw_front, png_bytes
-from nas.report.search_page import SearchSummary, search_page
 from nas.runs.folder import ARCHITECTURE, RunFolder
-from nas.search import FoundNetwork
 from searchspace.yaml_io import save_architecture
 
 FRONT_CSV = "front.csv"

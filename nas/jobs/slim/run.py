@@ -11,11 +11,11 @@ from torch import Tensor
 
 from latency_lut.devices import load_device
 from nas.engines import Engine
+from nas.jobs.slim.history import STATE, Finals, Lineage, key_of, load_state_file, save_state_file
+from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
+from nas.jobs.slim.start import Seed, find_seed
+from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, train_final
 from nas.runs import RunFolder
-from nas.slimming.history import STATE, Finals, Lineage, key_of, load_state_file, save_state_file
-from nas.slimming.settings import ResourceName, SlimSettings, parse_target
-from nas.slimming.start import Seed, find_seed
-from nas.slimming.tuning import Final, FinalOutcome, Teacher, Tuner, train_final
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
 from netadapt.importance import Criterion
@@ -24,7 +24,7 @@ from netadapt.pruning import prune
 from netadapt.resources import Cost, Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 NETADAPT, UNIFORM, MAGNITUDE, RANDOM, SEED = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from latency_lut.devices import HOST, device_names, load_device
 from latency_lut.predict import predict
 from nas.export import ExportRecord, export_network
-from nas.slimming.job import SlimOutcome
+from nas.jobs.slim.run import SlimOutcome
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.modules import Network, empty_network
+from searchspace.support.errors import UserError
 
 MODEL = "model.tflite"
 

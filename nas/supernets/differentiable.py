@@ -22,6 +22,7 @@ from torch.nn import functional
 from latency_lut.compiled import CompiledCost
 from latency_lut.slots import Factor, Values
 from nas.data import Batch, Data
+from nas.supernets.training import SupernetInTraining, learn, watching
 from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
 from nas.training.history import Observer
@@ -29,7 +30,6 @@ from nas.training.loop import train
 from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
-from nas.training.supernet import SupernetInTraining, learn, watching
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, resized

@@ -12,16 +12,16 @@ from latency_lut.compiled import CompiledCost
 from nas.runs.folder import RunFolder
 from nas.training.recipes import Recipe
 from nas.training.recipes import supernet as supernet_recipe
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data import Data
     from nas.objective import Objective
+    from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.checkpoint import Checkpoints
-    from nas.training.differentiable import ArchitectureLogits
     from nas.training.execution import Execution
     from nas.training.history import Observer
     from searchspace.supernet import Supernet
@@ -34,7 +34,7 @@ FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetSettings:
-    """How images decide a search. `mode` is one of `nas.training.supernet.MODES` or `differentiable`.
+    """How images decide a search. `mode` is one of `nas.supernets.training.MODES` or `differentiable`.
 
     `epochs` train the supernet (default: 10, on few images as many as make 400 steps), `winner_epochs` the network
     found: from the supernet's weights, or `from_scratch`. `image_size` defaults to the images' own; `subset` keeps that
@@ -147,7 +147,7 @@ def trained_supernet(
         assert objective is not None
         training["start"] = logits
         return TrainedSupernet(supernet, _differentiably(supernet, data, settings, objective, training))
-    from nas.training.supernet import train_supernet
+    from nas.supernets.training import train_supernet
 
     if objective is not None:
         assert isinstance(objective.cost, CompiledCost)
@@ -170,7 +170,7 @@ def checkpoints(folder: RunFolder, name: str) -> Checkpoints:
 def _differentiably(
     supernet: Supernet, data: Data, settings: SupernetSettings, objective: Objective, training: dict[str, Any]
 ) -> ArchitectureLogits:
-    from nas.training.differentiable import DifferentiableSettings, train_differentiably
+    from nas.supernets.differentiable import DifferentiableSettings, train_differentiably
 
     cost = objective.cost
     assert isinstance(cost, CompiledCost)
@@ -197,7 +197,7 @@ def _take_logits(
 
     Raises UserError when it was learnt in another space.
     """
-    from nas.training.differentiable import ArchitectureLogits
+    from nas.supernets.differentiable import ArchitectureLogits
 
     state = _below("logits.", network)
     if not state:

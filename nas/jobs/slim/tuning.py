@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data import Data, endless_batches, load_data, sample
-from nas.slimming.settings import Score, SlimSettings
+from nas.jobs.slim.settings import Score, SlimSettings
 from nas.training.evaluation import Accuracy, evaluate
 from nas.training.execution import Execution, default_execution, reproducible
 from nas.training.failures import check_loss

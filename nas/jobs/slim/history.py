@@ -15,15 +15,15 @@ from typing import Any
 
 from torch import Tensor
 
+from nas.jobs.slim.tuning import Final, FinalOutcome
 from nas.runs import RunFolder
-from nas.slimming.tuning import Final, FinalOutcome
 from nas.training.evaluation import Accuracy
 from netadapt.loop import Position, Step, Tried, Tuned
 from netadapt.resources import Pricer
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
-from searchspace.files import read_text
 from searchspace.modules import empty_network
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 from searchspace.text import parse
 from searchspace.weights import read_weights, save_weights
 

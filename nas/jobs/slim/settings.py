@@ -10,7 +10,7 @@ from nas.training.recipes import Recipe, recipe
 from netadapt.groups import Part
 from netadapt.proposals import Widths
 from netadapt.schedule import Form, Schedule, published_schedule, published_widths
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 CRITERIA = ("l1", "l2", "bn", "taylor")
 _MAGNITUDES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}

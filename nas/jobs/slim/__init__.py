@@ -4,6 +4,6 @@
 and writes the run folder.
 """
 
-from nas.slimming.settings import SlimSettings, parse_target
+from nas.jobs.slim.settings import SlimSettings, parse_target
 
 __all__ = ["SlimSettings", "parse_target"]

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import sample
-from nas.slimming.settings import SlimSettings
-from nas.slimming.tuning import Statistics, Tuner, state_of, thread_limit
+from nas.jobs.slim.settings import SlimSettings
+from nas.jobs.slim.tuning import Statistics, Tuner, state_of, thread_limit
 from nas.training.start import find_weights, start_network
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.modules import ConvBNAct
 from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
 
 SIGNED_UNIT: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # scales pixels to [-1, 1], as TensorFlow's MobileNets
 RESTORING_IMAGES = 128

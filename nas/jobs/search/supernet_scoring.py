@@ -12,11 +12,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.evaluators import Evaluator, SupernetEvaluator
+from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objective import Objective, Values
 from nas.runs.folder import RunFolder
-from nas.runs.scoring import NetworkScore, TrainingStage, Watch
 from nas.strategies import Learnt
-from nas.supernet_run import (
+from nas.supernets.settings import (
     DIFFERENTIABLE,
     SupernetSettings,
     TrainedSupernet,
@@ -29,7 +29,7 @@ from searchspace.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.data import Data
-    from nas.training.differentiable import ArchitectureLogits
+    from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.execution import Execution
     from searchspace.modules import Network
 
@@ -38,7 +38,7 @@ EXPORT_CHECK_IMAGES = 256
 
 
 class SupernetScoring:
-    """Accuracy on the user's images; see `nas.runs.scoring.Scoring` for what a search asks of it."""
+    """Accuracy on the user's images; see `nas.jobs.search.scoring.Scoring` for what a search asks of it."""
 
     batch = 10  # a network takes a good part of a second
     trains = True
@@ -156,7 +156,7 @@ class SupernetScoring:
 def open_scoring(settings: SupernetSettings) -> SupernetScoring:
     """Load the images and return the scoring; raises UserError for whatever is wrong with them or the settings."""
     from nas.data import load_data
-    from nas.training.supernet import check_mode
+    from nas.supernets.training import check_mode
 
     check_mode(settings.mode, DIFFERENTIABLE)
     data = load_data(settings.data, settings.image_size, settings.seed, settings.subset)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from nas.jobs.slim.drawings import channels_picture, path_picture
+from nas.jobs.slim.run import NETADAPT, SEED, SlimOutcome
+from nas.jobs.slim.settings import SlimSettings
+from nas.jobs.slim.timing import HostTiming
+from nas.jobs.slim.verdict import scores, verdict
 from nas.report import sections
 from nas.report.page import Figure, Section, render_page
 from nas.report.pictures import svg_text
-from nas.slimming.drawings import channels_picture, path_picture
-from nas.slimming.job import NETADAPT, SEED, SlimOutcome
-from nas.slimming.settings import SlimSettings
-from nas.slimming.timing import HostTiming
-from nas.slimming.verdict import scores, verdict
 from searchspace.architecture import Architecture
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ import numpy as np
 
 from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator
+from nas.jobs.search.journal import Journal
 from nas.objective import Objective, Results, Values, pareto_front
-from nas.runs.journal import Journal
 from nas.strategies import Strategy
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
-from searchspace.files import sha256_text
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
+from searchspace.support.files import sha256_text
 
 _FRUITLESS = 100  # questions in a row that bring nothing affordable before a strategy is given up
 

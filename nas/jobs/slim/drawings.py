@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import nas.report.netadapt_pictures as pictures
-from nas.slimming.job import NETADAPT, RANDOM, SlimOutcome
-from nas.slimming.verdict import scores
+import nas.jobs.slim.pictures as pictures
+from nas.jobs.slim.run import NETADAPT, RANDOM, SlimOutcome
+from nas.jobs.slim.verdict import scores
 from netadapt.groups import groups
 
 if TYPE_CHECKING:

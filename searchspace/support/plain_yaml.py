@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 _DEEPEST = 12
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nas.evaluators import Evaluator, PredictorEvaluator
+from nas.jobs.search.ask_tell import Progress
 from nas.objective import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
-from nas.search import Progress
 from nas.strategies import Learnt
 from searchspace.architecture import Architecture
-from searchspace.errors import UserError
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from nas.training.history import EpochRecord

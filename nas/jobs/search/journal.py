@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
-from searchspace.files import read_text
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 
 _FORMAT = "search-journal/1"
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.evaluators import SupernetEvaluator
+from nas.jobs.search.scoring import Report, TrainingStage, Watch
 from nas.objective import Values
 from nas.runs.folder import RunFolder
-from nas.runs.scoring import Report, TrainingStage, Watch
-from nas.supernet_run import DIFFERENTIABLE, SupernetSettings, trained_supernet
+from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_supernet
 from searchspace.choices import Genotypes
-from searchspace.errors import UserError
-from searchspace.files import read_text, sha256_text, write_atomic
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.errors import UserError
+from searchspace.support.files import read_text, sha256_text, write_atomic
 
 if TYPE_CHECKING:
     from latency_lut import LatencyTable
@@ -169,7 +169,7 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     """Open all that the settings name; raises UserError for whatever is wrong with it, before anything is written."""
     from latency_lut.devices import load_device
     from nas.data import load_data
-    from nas.training.supernet import check_mode
+    from nas.supernets.training import check_mode
 
     table = load_device(settings.device)
     space = load_space(settings.space)

@@ -8,15 +8,15 @@ import shutil
 from dataclasses import asdict
 from typing import Any
 
-from nas.report.netadapt_page import netadapt_page
+from nas.jobs.slim.drawings import channels_picture, path_picture
+from nas.jobs.slim.history import STATE
+from nas.jobs.slim.page import netadapt_page
+from nas.jobs.slim.run import SlimOutcome
+from nas.jobs.slim.settings import ResourceName
+from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network
+from nas.jobs.slim.verdict import scores, verdict
 from nas.report.pictures import png_bytes
 from nas.runs.folder import ARCHITECTURE
-from nas.slimming.drawings import channels_picture, path_picture
-from nas.slimming.history import STATE
-from nas.slimming.job import SlimOutcome
-from nas.slimming.settings import ResourceName
-from nas.slimming.timing import HostTiming, export_and_time, filled_network
-from nas.slimming.verdict import scores, verdict
 from netadapt.loop import Step
 from searchspace.architecture import Architecture
 from searchspace.weights import WEIGHTS_FILE, save_weights

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchspace.errors import UserError
+from searchspace.support.errors import UserError
 
 
 @contextmanager

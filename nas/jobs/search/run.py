@@ -17,17 +17,17 @@ from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_network
+from nas.jobs.search.ask_tell import Progress, SearchResult, run_search, search_header
+from nas.jobs.search.files import MODEL, write_search_files
+from nas.jobs.search.journal import Journal
+from nas.jobs.search.page import ScoredNetwork, SearchSummary
+from nas.jobs.search.scoring import NetworkScore, Scoring, Watch
 from nas.objective import Objective
 from nas.report.pictures import Point
-from nas.report.search_page import ScoredNetwork, SearchSummary
 from nas.runs.folder import JOURNAL, RunFolder, versions
-from nas.runs.journal import Journal
-from nas.runs.scoring import NetworkScore, Scoring, Watch
-from nas.runs.search_files import MODEL, write_search_files
-from nas.search import Progress, SearchResult, run_search, search_header
 from nas.strategies import Strategy, make_strategy
-from searchspace.errors import UserError
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

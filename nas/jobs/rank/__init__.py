@@ -1,0 +1,1 @@
+"""Rank networks with a supernet and compare with known accuracies."""

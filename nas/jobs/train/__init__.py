@@ -1,0 +1,1 @@
+"""Train one network and leave its weights, curve and exported model."""

@@ -1,0 +1,1 @@
+"""Supernets at work: training modes, differentiable logits, settings."""
