@@ -1,7 +1,7 @@
 """Devices by name: the tables that ship with the package, and those that the user has measured.
 
-Shipped tables are `latency_lut/data/NAME.csv`. A measured table belongs in `user_folder()`: `$NAS_HOME/tables`, or
-`~/.cache/nas/tables` where NAS_HOME is not set; it goes before a shipped table of the same name.
+Shipped tables are `latency_lut/data/NAME.csv`. A measured table belongs in `user_folder()`, `tables` below the data
+folder of `searchspace.support.folders`; it goes before a shipped table of the same name.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import warnings
 from pathlib import Path
 
 from latency_lut.table import LatencyTable
-from searchspace.support.errors import UserError
+from searchspace.support.errors import Note, UserError
+from searchspace.support.folders import data_folder, former_data_folder
 
 HOST = "host"
 ALIASES = {"pixel": "pixel1", "s10": "galaxy_s10"}
@@ -23,8 +25,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 
 def user_folder() -> Path:
     """Return the folder of the tables that the user has measured or calibrated."""
-    home = os.environ.get("NAS_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "nas") / "tables"
+    return data_folder() / "tables"
+
+
+def former_folder() -> Path | None:
+    """Return the folder in which earlier releases kept the user's tables, None where NAS_HOME names one.
+
+    Its tables are still read, after those of `user_folder()`.
+    """
+    return None if os.environ.get("NAS_HOME") else former_data_folder() / "tables"
+
+
+def former_tables() -> tuple[Path, ...]:
+    """Return the tables that are read from `former_folder()` because `user_folder()` has none of their name."""
+    folder = former_folder()
+    return tuple(path for path in _table_paths().values() if folder is not None and path.parent == folder)
 
 
 def user_table_path(device: str) -> Path:
@@ -63,13 +78,15 @@ def load_device(name: str | Path) -> LatencyTable:
     path = _table_paths().get(ALIASES.get(device, device))
     if path is None:
         raise UserError(_unknown(device))
+    if path.parent == former_folder():
+        warnings.warn(f"{path} is in a folder for caches; move it to {user_folder()}", Note, stacklevel=2)
     table = LatencyTable.load(path)
     return table.view(view) if view else table
 
 
 def _table_paths() -> dict[str, Path]:
-    folders = (_SHIPPED, user_folder())
-    return {path.stem: path for folder in folders for path in sorted(folder.glob(f"*{_SUFFIX}"))}
+    folders = (_SHIPPED, former_folder(), user_folder())
+    return {path.stem: path for folder in folders if folder for path in sorted(folder.glob(f"*{_SUFFIX}"))}
 
 
 def _unknown(device: str) -> str:

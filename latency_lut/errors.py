@@ -19,7 +19,3 @@ class TableError(UserError):
 
 class UnmeasuredOp(UserError):
     """An operation that lies outside what a table has measured."""
-
-
-class MissingPackage(UserError):
-    """A package that an optional part needs and that is not installed."""

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_block_yaml
-from latency_lut.errors import MissingPackage
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Architecture
 from searchspace.reference import reference
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text
+from searchspace.support.optional import MissingPackage
 from searchspace.text import parse
 
 _PRECISIONS = {

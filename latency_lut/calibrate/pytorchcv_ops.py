@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from latency_lut.errors import MissingPackage
 from latency_lut.samples import Skipped
 from searchspace.ops import Op, OpKind
+from searchspace.support.optional import optional_import
 
 
 @cache
@@ -21,17 +21,12 @@ def pytorchcv_ops(name: str) -> tuple[Op, ...]:
 
     Raises Skipped for a name that the package does not have and MissingPackage where the package is missing.
     """
-    try:
-        import torch
-        from pytorchcv.model_provider import get_model
-    except ImportError:
-        raise MissingPackage(
-            "these measurements name networks of the pytorchcv package, which is not installed; "
-            "install it with `pip install 'phone-nas[calibrate]'`"
-        ) from None
+    import torch
+
+    provider = optional_import("pytorchcv.model_provider", purpose="a measurement that names it", extra="calibrate")
     try:
         with torch.device("meta"):
-            network = get_model(name, pretrained=False)
+            network = provider.get_model(name, pretrained=False)
     except ValueError:
         raise Skipped(f"unknown network {name}") from None
     _use_plain_activations(network)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import searchspace.support.optional as optional
 from searchspace.support.errors import UserError
 
 
 def missing_package(purpose: str, error: ImportError) -> UserError:
     """Return the error that says which package `purpose` needs and how to install it."""
-    return UserError(f"{purpose} needs the package {error.name}; install it with: pip install 'phone-nas[litert]'")
+    return optional.missing_package(purpose, "litert", error)

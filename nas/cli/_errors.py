@@ -7,12 +7,14 @@ asked. 130: interrupted.
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
-from searchspace.support.errors import UserError
+from searchspace.support.errors import Note, UserError
 
 FAILED = 1
 USER_ERROR = 2
@@ -29,9 +31,10 @@ _HINTS = {
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Turn a user's mistake, a refusing file system and Ctrl-C into a message and an exit status."""
+    """Turn a user's mistake, a refusing file system and Ctrl-C into a message and an exit status; show notes."""
     try:
-        yield
+        with _notes_shown():
+            yield
     except UserError as error:
         print_error(str(error))
         raise typer.Exit(USER_ERROR) from error
@@ -43,6 +46,24 @@ def reported_errors() -> Iterator[None]:
             raise
         print_error(_describe(error))
         raise typer.Exit(FAILED) from error
+
+
+@contextmanager
+def _notes_shown() -> Iterator[None]:
+    """Show a `Note` as one line on stderr, every other warning as Python does."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Note):
+            typer.echo(f"Note: {message}", err=True)
+        else:
+            shown(message, category, *place, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 @contextmanager

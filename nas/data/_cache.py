@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from nas.data._items import Items
 from searchspace.support.errors import UserError
 from searchspace.support.files import replacing
+from searchspace.support.folders import cache_folder
 
 # Smaller sets decode faster than a file is found again.
 KEEP_FROM_IMAGES = 2000
@@ -24,13 +24,6 @@ KEEP_FROM_IMAGES = 2000
 DECODING_VERSION = 1
 
 Progress = Callable[[int, int], None]
-
-
-def cache_folder() -> Path:
-    """Return the folder of decoded images: NAS_CACHE, or phone-nas below the user's cache folder."""
-    if configured := os.environ.get("NAS_CACHE"):
-        return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "phone-nas"
 
 
 def decode_items(items: Items, indices: NDArray[np.int64], size: int, progress: Progress | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from nas.data._items import Items
 from searchspace.support.errors import UserError
+from searchspace.support.optional import optional_import
 
 PART_ALIASES = {
     "train": "train",
@@ -26,8 +27,7 @@ def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items
     Raises UserError when the data set cannot be loaded, or it has no image column, no
     class label column or no train part.
     """
-    import datasets
-
+    datasets = optional_import("datasets", purpose="--data datasets:NAME", extra="data")
     loaded = _load(datasets, location)
     parts = {PART_ALIASES[name]: part for name, part in loaded.items() if name in PART_ALIASES}
     if "train" not in parts:

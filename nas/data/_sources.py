@@ -14,6 +14,7 @@ from PIL import Image
 from nas.data._folders import open_image_folder
 from nas.data._items import Items
 from searchspace.support.errors import UserError
+from searchspace.support.optional import optional_import
 
 # Mean and standard deviation of the RGB channels in [0, 1].
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -59,9 +60,7 @@ def open_source(spec: str) -> Source:
 
 
 def _open_digits(spec: str) -> Source:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
+    bunch = optional_import("sklearn.datasets", purpose="--data digits", extra="data").load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     items = Items(
         names=tuple(f"{index:04d}" for index in range(len(pixels))),

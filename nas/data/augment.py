@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from searchspace.support.optional import optional_import
 
 # Area of the random crop as a share of the image, Inception preprocessing (Szegedy et al. 2015; facts of
 # MobileNetV3 §6.1.1 name the same).
@@ -64,8 +67,7 @@ class Augmentation:
         return self._normalise(self._resize(floats))
 
     def _steps(self, device: torch.device) -> Iterator[nn.Module]:
-        import kornia.augmentation as kornia
-
+        kornia = _kornia()
         # On a CPU slicing image by image costs half of warping the batch; on a GPU the loop would cost more.
         mode = "slice" if device.type == "cpu" else "resample"
         if self.shift:
@@ -78,9 +80,7 @@ class Augmentation:
             yield self._mirrored()
 
     def _mirrored(self) -> nn.Module:
-        import kornia.augmentation as kornia
-
-        flip: nn.Module = kornia.RandomHorizontalFlip(p=0.5)
+        flip: nn.Module = _kornia().RandomHorizontalFlip(p=0.5)
         return flip
 
     def _resize(self, images: Tensor) -> Tensor:
@@ -93,6 +93,10 @@ class Augmentation:
         mean = images.new_tensor(self.mean)[:, None, None]
         std = images.new_tensor(self.std)[:, None, None]
         return (images - mean).div_(std)
+
+
+def _kornia() -> Any:
+    return optional_import("kornia.augmentation", purpose="augmenting images", extra="data")
 
 
 @contextmanager

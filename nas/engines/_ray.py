@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from nas.engines._base import Argument, Result, Shared
 from searchspace.support.errors import UserError
+from searchspace.support.optional import optional_import
 
 ATTEMPTS = 4
 """How often a task is started before its workers' deaths are taken to be its own fault."""
@@ -131,8 +132,4 @@ class RayEngine:
 
 
 def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError("--engine ray needs Ray: pip install 'ray[default]', or this project's extra 'ray'") from None
-    return ray
+    return optional_import("ray", purpose="--engine ray", extra="ray")

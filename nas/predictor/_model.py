@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nas.predictor._kernel import KernelModel
 from nas.predictor._layouts import LAYOUTS, Features, Layout, Rows
 from searchspace.support.errors import UserError
+from searchspace.support.optional import optional_import
 
 # Scores are rounded so that the last bits, which depend on how many networks are scored at once, decide nothing.
 _DECIMALS = 4
@@ -83,11 +84,7 @@ class Predictor:
 
 def import_lightgbm() -> Any:
     """Return the lightgbm module; raises UserError that says what to install."""
-    try:
-        import lightgbm
-    except (ImportError, OSError) as error:  # OSError: its OpenMP library is missing
-        raise UserError(f"the accuracy predictor needs lightgbm: pip install lightgbm ({error})") from None
-    return lightgbm
+    return optional_import("lightgbm", purpose="the accuracy predictor")
 
 
 def layout_named(name: str) -> Layout:

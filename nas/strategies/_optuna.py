@@ -16,7 +16,7 @@ import numpy as np
 from nas.objective import Objective, Results
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
-from searchspace.support.errors import UserError
+from searchspace.support.optional import optional_import
 
 _PENALTY = 1.0  # points of accuracy for each per cent that the upper end of the latency exceeds the budget
 
@@ -59,9 +59,6 @@ class OptunaStrategy(Strategy):
 
 
 def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise UserError("this strategy needs Optuna: pip install 'phone-nas[optuna]'") from None
+    optuna = optional_import("optuna", purpose="this strategy", extra="optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

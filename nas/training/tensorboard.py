@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.training.history import EpochRecord
+from searchspace.support.optional import optional_import
 
 
 class TensorBoardLog:
@@ -12,9 +13,8 @@ class TensorBoardLog:
     events."""
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=0)
+        tensorboard = optional_import("torch.utils.tensorboard", purpose="TensorBoard", extra="tensorboard")
+        self._writer = tensorboard.SummaryWriter(str(folder), purge_step=0)
 
     def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
         """Do nothing: epochs are fine-grained enough."""

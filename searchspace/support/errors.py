@@ -9,3 +9,7 @@ class UserError(Exception):
     The message names what was given, what was expected and where; the command line prints it without a
     traceback and exits with status 2.
     """
+
+
+class Note(UserWarning):
+    """Something the user should know that stops nothing; issued by `warnings.warn`, shown once on stderr."""
