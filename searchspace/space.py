@@ -25,6 +25,7 @@ from searchspace.ops import Op
 from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
 from searchspace.stage_plan import Binding, Reader, StagePlan, make_layer, width_bindings
 from searchspace.support.errors import UserError
+from searchspace.support.files import read_text
 
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
 
@@ -261,6 +262,10 @@ class SearchSpace(ChoiceSet):
 
     def check_values(self) -> None:
         """Decode once with every value of every choice; raises UserError naming the value that makes no network."""
+        try:
+            self.decode(np.zeros(len(self.choices), dtype=np.uint8))
+        except (UserError, ValueError) as error:
+            raise UserError(f"{self.name}: with the first value of every choice: {error}") from None
         for i, choice in enumerate(self.choices):
             for value in range(len(choice.values)):
                 genotype = np.zeros(len(self.choices), dtype=np.uint8)
@@ -331,6 +336,13 @@ def _cached_ops(placed: PlacedBlock) -> tuple[Op, ...]:
 def space_names() -> tuple[str, ...]:
     """Names of the spaces that ship with the package."""
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
+
+
+def space_text(name_or_path: str | Path) -> str:
+    """Return the file of a space as it stands, comments included; raises UserError as `load_space` does."""
+    load_space(name_or_path)
+    text = str(name_or_path)
+    return read_text(_SHIPPED / f"{text}.yaml" if text in space_names() else text, "search space file")
 
 
 def load_space(name_or_path: str | Path) -> SearchSpace:

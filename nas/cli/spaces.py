@@ -8,24 +8,36 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli._common import JsonOption, output_console, print_json
-from searchspace.space import SearchSpace, load_space, space_names
+from searchspace.space import SearchSpace, load_space, space_names, space_text
+from searchspace.support.errors import UserError
 
 SpaceArgument = Annotated[
     str | None, typer.Argument(metavar="[SPACE]", help="Show every choice of this one: a name or a YAML file.")
 ]
 
 
-def spaces(space: SpaceArgument = None, json: JsonOption = False) -> None:
+YamlOption = Annotated[bool, typer.Option("--yaml", help="Print the space's file, to start one of your own from.")]
+
+
+def spaces(space: SpaceArgument = None, yaml: YamlOption = False, json: JsonOption = False) -> None:
     """The search spaces and how many networks each holds.
 
-    A space of your own is a YAML file; give its path where a command takes --space.
+    A space of your own is a YAML file; give its path where a command takes --space. `docs/spaces.md` says what can
+    stand in it.
 
     [bold]Examples[/bold]
 
       nas spaces
       nas spaces mobilenext
+      nas spaces mobilenetv3 --yaml > my_space.yaml
+      nas spaces my_space.yaml
       nas search --space mnasnet --budget 70ms --device pixel
     """
+    if yaml:
+        if space is None or json:
+            raise UserError("--yaml prints the file of one space: nas spaces NAME --yaml, without --json")
+        typer.echo(space_text(space), nl=False)
+        return
     if space is not None:
         chosen = load_space(space)
         print_json(_document(chosen)) if json else typer.echo(str(chosen))
