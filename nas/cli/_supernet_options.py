@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from nas.data_kinds import DATA_KINDS
+
 DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
         metavar="DATA",
-        help="Search on images: digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP, datasets:NAME.",
+        help=f"Search on images: {DATA_KINDS}.",
     ),
 ]
 ImageSizeOption = Annotated[

@@ -17,13 +17,14 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
+from nas.data_kinds import DATA_KINDS
 from nas.jobs.slim.settings import ResourceName, Score, SlimSettings
 from netadapt.schedule import Form
 
 if TYPE_CHECKING:
     from nas.jobs.slim.run import SlimJob
 
-_DATA = "digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP or datasets:NAME_OR_FOLDER."
+_DATA = f"{DATA_KINDS}."
 _TARGET = "A cost with its unit (51ms, 200M), or a share of the seed's (75%)."
 _INCLUDE = "Also shrink: stem, head, last-stage. Repeatable; the original form includes all."
 

@@ -28,10 +28,11 @@ from nas.cli._supernet_options import (
     SupernetOption,
     WarmUpOption,
 )
+from nas.data_kinds import DATA_KINDS
 
 DataOption = Annotated[
     str,
-    typer.Option("--data", metavar="DATA", help="digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP, datasets:NAME."),
+    typer.Option("--data", metavar="DATA", help=f"{DATA_KINDS}."),
 ]
 AgainstOption = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
+from nas.data_kinds import DATA_KINDS
 
 if TYPE_CHECKING:
     from nas.jobs.train.run import TrainJob, TrainSettings
@@ -27,7 +28,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DATA",
-        help="digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP or datasets:NAME_OR_FOLDER.",
+        help=f"{DATA_KINDS}.",
         show_default=False,
     ),
 ]

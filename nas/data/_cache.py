@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from nas.data._decode import open_rgb
 from nas.data._items import Items
 from searchspace.support.errors import UserError
 from searchspace.support.files import replacing
@@ -21,7 +22,7 @@ from searchspace.support.folders import cache_folder
 # Smaller sets decode faster than a file is found again.
 KEEP_FROM_IMAGES = 2000
 # Part of every cache key: raise it when decoding changes.
-DECODING_VERSION = 1
+DECODING_VERSION = 2
 
 Progress = Callable[[int, int], None]
 
@@ -51,19 +52,6 @@ def decode_items(items: Items, indices: NDArray[np.int64], size: int, progress: 
             ) from error
     # Mode "c": torch wants writable memory, and a stray write must never reach the file.
     return torch.from_numpy(np.load(path, mmap_mode="c"))
-
-
-def open_rgb(items: Items, index: int, shortest_side: int) -> Image.Image:
-    """Open one image as RGB, decoding a JPEG at a reduced scale where `shortest_side` pixels stay covered."""
-    try:
-        image = items.open_image(index)
-        if isinstance(image, Image.Image) and image.format == "JPEG":
-            image.draft("RGB", (shortest_side, shortest_side))
-        return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{items.origin}: '{items.names[index]}' is not a readable image ({error}); replace or remove it"
-        ) from error
 
 
 def resize_and_crop(image: Image.Image, size: int) -> Image.Image:

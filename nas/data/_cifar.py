@@ -9,24 +9,30 @@ from PIL import Image
 
 from nas.data._archive import Archive
 from nas.data._folders import list_items
-from nas.data._items import Items
+from nas.data._items import Items, Parts
 from searchspace.support.errors import UserError
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # The binary version stores one label byte and 3 x 32 x 32 pixel bytes per image
 # (www.cs.toronto.edu/~kriz/cifar.html).
 RECORD_BYTES = 1 + 3 * 32 * 32
 BINARY_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
 
-def open_cifar10_parts(location: str, classes: tuple[str, ...]) -> tuple[Items, Items]:
+def open_cifar10(location: str) -> Parts:
     """Return the train and test images of a CIFAR-10 folder; raises UserError naming what is missing."""
+    train, test = _train_and_test(location)
+    return Parts(classes=CLASSES, train=train, test=test)
+
+
+def _train_and_test(location: str) -> tuple[Items, Items]:
     folder = Path(location).expanduser()
     if not folder.is_dir():
         raise UserError(f"cifar10: no such folder: {folder}")
     if (folder / "cifar10_train.zip").exists():
         return (
-            _open_zip(folder / "cifar10_train.zip", "train/", classes),
-            _open_zip(folder / "cifar10_test.zip", "test/", classes),
+            _open_zip(folder / "cifar10_train.zip", "train/"),
+            _open_zip(folder / "cifar10_test.zip", "test/"),
         )
     for place in (folder, folder / "cifar-10-batches-bin"):
         if (place / BINARY_TRAIN[0]).exists():
@@ -37,12 +43,13 @@ def open_cifar10_parts(location: str, classes: tuple[str, ...]) -> tuple[Items, 
     )
 
 
-def _open_zip(path: Path, prefix: str, classes: tuple[str, ...]) -> Items:
+def _open_zip(path: Path, prefix: str) -> Items:
     archive = Archive(path)
     images = [name for name in archive.paths if name.startswith(prefix)]
+    archive.check_sizes(images)
     if not images:
         raise UserError(f"cifar10: {path} holds no folder '{prefix}'")
-    return list_items(archive, images, prefix, classes)
+    return list_items(archive, images, prefix, CLASSES)
 
 
 def _open_binary(folder: Path, names: tuple[str, ...]) -> Items:

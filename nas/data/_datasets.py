@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nas.data._items import Items
+from nas.data._folders import PART_NAMES
+from nas.data._items import Items, Parts
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
 
-PART_ALIASES = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
 
-
-def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items]]:
+def open_dataset(location: str) -> Parts:
     """Return the class names and the parts train, validation and test (those there are) of a data set.
 
     Raises UserError when the data set cannot be loaded, or it has no image column, no
@@ -29,7 +22,7 @@ def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items
     """
     datasets = optional_import("datasets", purpose="--data datasets:NAME", extra="data")
     loaded = _load(datasets, location)
-    parts = {PART_ALIASES[name]: part for name, part in loaded.items() if name in PART_ALIASES}
+    parts = {PART_NAMES[name.lower()]: part for name, part in loaded.items() if name.lower() in PART_NAMES}
     if "train" not in parts:
         raise UserError(f"datasets:{location} has no part named train (it has {', '.join(loaded) or 'none'})")
     features = parts["train"].features
@@ -40,7 +33,14 @@ def open_datasets_parts(location: str) -> tuple[tuple[str, ...], dict[str, Items
         raise UserError(f"datasets:{location} has {len(classes)} class; at least two are needed")
     items = {name: _items(part, name, image_column, label_column, location) for name, part in parts.items()}
     # Public competitions publish their test part without labels (-1); such a part measures nothing.
-    return classes, {name: part for name, part in items.items() if len(part) and part.labels.min() >= 0}
+    used = {name: part for name, part in items.items() if len(part) and part.labels.min() >= 0}
+    if "train" not in used:
+        raise UserError(f"datasets:{location}: the train part holds images without a label, or none at all")
+    unused = sorted({*loaded} - {name for name in loaded if PART_NAMES.get(name.lower()) in used})
+    notes = (f"left out: part {', '.join(unused)} (unlabelled, empty or of another name)",) if unused else ()
+    return Parts(
+        classes=classes, train=used["train"], search=used.get("validation"), test=used.get("test"), notes=notes
+    )
 
 
 def _load(datasets: Any, location: str) -> dict[str, Any]:

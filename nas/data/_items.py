@@ -1,4 +1,4 @@
-"""Labelled images that are listed but not yet decoded."""
+"""Labelled images that are listed but not yet decoded, and what an opened data set is made of."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What every kind of data set opens as; `search` and `test` are None where it has no such part of its own.
+
+    `notes` are sentences about what was left out or looks odd, to be told to whoever gave the data.
+    """
+
+    classes: tuple[str, ...]
+    train: Items
+    search: Items | None = None
+    test: Items | None = None
+    notes: tuple[str, ...] = ()

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from nas.data._archive import shown
 from nas.data._folders import open_image_folder
-from nas.data._items import Items
+from nas.data._items import Items, Parts
+from nas.data_kinds import DATA_KINDS
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
 
@@ -21,26 +23,20 @@ IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 DIGITS_STATISTICS = ((0.3053,) * 3, (0.3760,) * 3)
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-KINDS = "digits, cifar10:FOLDER, imagefolder:FOLDER_OR_ZIP, datasets:NAME_OR_FOLDER"
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An opened data specification; `search` and `test` are None where the source has no such part of its
-    own.
+    """An opened data specification: its parts, and how its images are scaled and augmented.
 
     `native_size` is the side in pixels shared by all images, or None where sizes differ. `shift` is the
     padding of the random crop for small images; `flip` says whether a mirrored image keeps its class.
     """
 
     spec: str
-    classes: tuple[str, ...]
-    train: Items
-    search: Items | None
-    test: Items | None
-    statistics: tuple[tuple[float, ...], tuple[float, ...]]
+    parts: Parts
+    statistics: Statistics = IMAGENET_STATISTICS
     native_size: int | None = None
     shift: int = 0
     flip: bool = True
@@ -50,16 +46,23 @@ def open_source(spec: str) -> Source:
     """Open a data specification such as `cifar10:PATH`; raises UserError naming what is wrong and where."""
     kind, _, location = spec.partition(":")
     if kind == "digits" and not location:
-        return _open_digits(spec)
-    openers = {"cifar10": _open_cifar10, "imagefolder": _open_imagefolder, "datasets": _open_datasets}
-    if kind not in openers:
-        raise UserError(f"unknown data set '{spec}'; expected one of: {KINDS}")
+        return Source(spec=spec, parts=_digits(), statistics=DIGITS_STATISTICS, native_size=8, shift=1, flip=False)
+    if kind not in ("cifar10", "imagefolder", "datasets"):
+        raise UserError(f"unknown data set '{shown(spec)}'; expected one of: {DATA_KINDS}")
     if not location:
         raise UserError(f"the data set '{spec}' needs a place after the colon, for example {kind}:FOLDER")
-    return openers[kind](spec, location)
+    if kind == "cifar10":
+        from nas.data._cifar import open_cifar10
+
+        return Source(spec=spec, parts=open_cifar10(location), statistics=CIFAR10_STATISTICS, native_size=32, shift=4)
+    if kind == "datasets":
+        from nas.data._datasets import open_dataset
+
+        return Source(spec=spec, parts=open_dataset(location))
+    return Source(spec=spec, parts=open_image_folder(location))
 
 
-def _open_digits(spec: str) -> Source:
+def _digits() -> Parts:
     bunch = optional_import("sklearn.datasets", purpose="--data digits", extra="data").load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     items = Items(
@@ -69,56 +72,4 @@ def _open_digits(spec: str) -> Source:
         origin="digits",
         fingerprint="scikit-learn digits",
     )
-    return Source(
-        spec=spec,
-        classes=tuple(str(digit) for digit in range(10)),
-        train=items,
-        search=None,
-        test=None,
-        statistics=DIGITS_STATISTICS,
-        native_size=8,
-        shift=1,
-        flip=False,
-    )
-
-
-def _open_cifar10(spec: str, location: str) -> Source:
-    from nas.data._cifar import open_cifar10_parts
-
-    train, test = open_cifar10_parts(location, CIFAR10_CLASSES)
-    return Source(
-        spec=spec,
-        classes=CIFAR10_CLASSES,
-        train=train,
-        search=None,
-        test=test,
-        statistics=CIFAR10_STATISTICS,
-        native_size=32,
-        shift=4,
-    )
-
-
-def _open_imagefolder(spec: str, location: str) -> Source:
-    folder = open_image_folder(location)
-    return Source(
-        spec=spec,
-        classes=folder.classes,
-        train=folder.train,
-        search=folder.search,
-        test=folder.test,
-        statistics=IMAGENET_STATISTICS,
-    )
-
-
-def _open_datasets(spec: str, location: str) -> Source:
-    from nas.data._datasets import open_datasets_parts
-
-    classes, parts = open_datasets_parts(location)
-    return Source(
-        spec=spec,
-        classes=classes,
-        train=parts["train"],
-        search=parts.get("validation"),
-        test=parts.get("test"),
-        statistics=IMAGENET_STATISTICS,
-    )
+    return Parts(classes=tuple(str(digit) for digit in range(10)), train=items)

@@ -12,8 +12,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data._items import Items
-from nas.data._sources import Source
+from nas.data._items import Items, Parts
 from searchspace.support.errors import UserError
 
 TEST_SHARE = 0.2
@@ -24,18 +23,21 @@ Indices = NDArray[np.int64]
 
 def draw(items: Items, salt: str) -> NDArray[np.float64]:
     """Return one number in [0, 1) per item, a function of its name and the salt only."""
-    digests = (hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest() for name in items.names)
+    digests = (
+        hashlib.blake2b(f"{salt}/{name}".encode(errors="surrogateescape"), digest_size=8).digest()
+        for name in items.names
+    )
     return np.fromiter((int.from_bytes(digest, "big") / 2**64 for digest in digests), np.float64, len(items))
 
 
-def pool_and_test(source: Source) -> tuple[Indices, Indices | None]:
-    """Return indices into `source.train`: those to train and search on, and those kept for testing.
+def pool_and_test(parts: Parts) -> tuple[Indices, Indices | None]:
+    """Return indices into `parts.train`: those to train and search on, and those kept for testing.
 
-    The second is None where the source has a test part of its own.
+    The second is None where the data has a test part of its own.
     """
-    if source.test is not None:
-        return np.arange(len(source.train)), None
-    numbers = draw(source.train, "test")
+    if parts.test is not None:
+        return np.arange(len(parts.train)), None
+    numbers = draw(parts.train, "test")
     return np.flatnonzero(numbers >= TEST_SHARE), np.flatnonzero(numbers < TEST_SHARE)
 
 

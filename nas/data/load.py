@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from nas.data.batches import MemorySplit, Split
 from nas.data.streaming import StreamedSplit
 from searchspace.support.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 # Sets that take more than this when decoded are decoded anew in every epoch.
 DECODED_LIMIT_BYTES = 4 * 2**30
 
@@ -25,7 +27,8 @@ DECODED_LIMIT_BYTES = 4 * 2**30
 class Data:
     """A loaded data set: its classes, the statistics it is normalised with, and the splits a search may see.
 
-    The test split is deliberately no field: only `test_split()` opens it.
+    `notes` are sentences about what was left out of it. The test split is deliberately no field: only
+    `test_split()` opens it.
     """
 
     spec: str
@@ -35,6 +38,7 @@ class Data:
     std: tuple[float, ...]
     train: Split
     search: Split
+    notes: tuple[str, ...]
     _open_test: Callable[[], Split]
     _load_at: Callable[[int], Data]
 
@@ -55,15 +59,19 @@ def load_data(
     *,
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> Data:
     """Load the data set a specification names, ready for networks of `image_size` pixels.
 
     `image_size` defaults to the images' own side (224 where sizes differ). `seed` draws the search split from
     the training images; the test images are the same for every seed. `subset` keeps that many training and at
     most that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own.
+    What was left out is logged as a warning, unless `quiet`, and stands in the result's `notes`.
     Raises UserError naming what is wrong with the specification, a folder or an image.
     """
     source = open_source(spec)
+    for note in () if quiet else source.parts.notes:
+        _LOG.warning("%s: %s", spec, note)
     size = image_size if image_size is not None else source.native_size or 224
     if size < 1:
         raise UserError(f"the image size is {size}, expected a positive number of pixels")
@@ -75,31 +83,35 @@ def load_data(
     train, search, open_test = _draw_splits(source, seed, subset, augmentation, progress)
     return Data(
         spec=spec,
-        classes=source.classes,
+        classes=source.parts.classes,
         image_size=size,
         mean=mean,
         std=std,
         train=train,
         search=search,
+        notes=source.parts.notes,
         _open_test=open_test,
-        _load_at=lambda other: load_data(spec, other, seed, subset, statistics=statistics, progress=progress),
+        _load_at=lambda other: load_data(
+            spec, other, seed, subset, statistics=statistics, progress=progress, quiet=True
+        ),
     )
 
 
 def _draw_splits(
     source: Source, seed: int, subset: int | None, augmentation: Augmentation, progress: Progress | None
 ) -> tuple[Split, Split, Callable[[], Split]]:
-    pool, carved = _splits.pool_and_test(source)
-    pool = _splits.take_subset(source.train, pool, subset)
-    tested = source.test if source.test is not None else source.train
+    parts = source.parts
+    pool, carved = _splits.pool_and_test(parts)
+    pool = _splits.take_subset(parts.train, pool, subset)
+    tested = parts.test if parts.test is not None else parts.train
     test = _splits.take_subset(tested, np.arange(len(tested)) if carved is None else carved, subset)
-    if source.search is None:
-        train, search = _splits.train_and_search(source.train, pool, seed)
-        opened = _open_splits(source.train, augmentation, progress, pool, train, search)
+    if parts.search is None:
+        train, search = _splits.train_and_search(parts.train, pool, seed)
+        opened = _open_splits(parts.train, augmentation, progress, pool, train, search)
     else:
-        rows = _splits.take_subset(source.search, np.arange(len(source.search)), subset)
-        opened = _open_splits(source.train, augmentation, progress, pool, pool) + _open_splits(
-            source.search, augmentation, progress, rows, rows
+        rows = _splits.take_subset(parts.search, np.arange(len(parts.search)), subset)
+        opened = _open_splits(parts.train, augmentation, progress, pool, pool) + _open_splits(
+            parts.search, augmentation, progress, rows, rows
         )
     return opened[0], opened[1], lambda: _open_splits(tested, augmentation, progress, test, test)[0]
 

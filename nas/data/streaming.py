@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from nas.data._cache import open_rgb, pixels_of, resize_and_crop
+from nas.data._cache import pixels_of, resize_and_crop
+from nas.data._decode import open_rgb
 from nas.data._items import Items
 from nas.data._prefetch import prefetched
 from nas.data.augment import INCEPTION_CROP_AREA, Augmentation
