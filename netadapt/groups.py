@@ -1,8 +1,9 @@
 """Which widths of a network must change together.
 
-A width is written at some sites (the output of the stem, of a block's expansion, of a block, of the head's layers) and
-read by what follows. A shortcut ties a block's output to its input, and a block without an expanding convolution ties
-its depthwise width to its input; the sites tied so form one `Group`, which can be printed, and shrinks as one.
+A width is written at some sites (the output of the stem, the hidden width and the output of a block, the head's layers)
+and read by what follows. A shortcut ties a block's output to its input, and a block whose wiring leaves out its first
+convolution ties its hidden width to its input; the sites tied so form one `Group`, which can be printed, and shrinks as
+one. What a block writes and reads is told by its wiring alone.
 """
 
 from __future__ import annotations
@@ -12,14 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from searchspace.architecture import (
-    Architecture,
-    Depthwise,
-    InvertedResidual,
-    PlacedBlock,
-    Sandglass,
-    Separable,
-)
+from searchspace.architecture import Architecture, PlacedBlock
+from searchspace.blocks import LayerKind, Width
 from searchspace.support.errors import UserError
 
 
@@ -95,8 +90,8 @@ def _sites(architecture: Architecture) -> dict[Site, int]:
     head = len(architecture.blocks) + 1
     sites = {Site(0, Role.OUT): architecture.stem.out}
     for layer, block in enumerate(architecture.blocks, start=1):
-        if isinstance(block, InvertedResidual | Sandglass):
-            sites[Site(layer, Role.HIDDEN)] = block.hidden
+        if Width.HIDDEN in block.family.fields:
+            sites[Site(layer, Role.HIDDEN)] = block.width(Width.HIDDEN, 0)
         sites[Site(layer, Role.OUT)] = block.out
     if architecture.head.conv:
         sites[Site(head, Role.CONV)] = architecture.head.conv
@@ -107,25 +102,32 @@ def _sites(architecture: Architecture) -> dict[Site, int]:
 
 def _couplings(architecture: Architecture) -> Iterator[tuple[Site, Site]]:
     for layer, placed in enumerate(architecture.placed_blocks(), start=1):
-        if not expands(placed):
-            yield Site(layer - 1, Role.OUT), Site(layer, Role.HIDDEN)
+        for one, other in tied_widths(placed):
+            yield width_site(layer, one), width_site(layer, other)
         if placed.shortcut_channels:
             yield Site(layer - 1, Role.OUT), Site(layer, Role.OUT)
 
 
-def expands(placed: PlacedBlock) -> bool:
-    """Return whether the block's hidden width is its own rather than that of its input."""
-    block = placed.block
-    return not (isinstance(block, InvertedResidual) and block.hidden == placed.in_channels)
+def width_site(layer: int, width: Width) -> Site:
+    """Return the site of one of the widths of a block: that of its input is the output of the layer before."""
+    return Site(layer - 1, Role.OUT) if width is Width.IN else Site(layer, Role(width.value))
+
+
+def tied_widths(placed: PlacedBlock) -> Iterator[tuple[Width, Width]]:
+    """Yield the widths of a block that are one because no layer of it leads from the one to the other."""
+    carried = Width.IN
+    for wired in placed.wiring:
+        if wired.reads is not carried:
+            yield carried, wired.reads
+        carried = wired.writes
 
 
 def _readers(architecture: Architecture) -> dict[Site, list[tuple[int, str]]]:
     """Return, for every site, the layers and the parts of them that read or carry its width."""
     readers: dict[Site, list[tuple[int, str]]] = {site: [] for site in _sites(architecture)}
     for layer, placed in enumerate(architecture.placed_blocks(), start=1):
-        for role, reader in _block_readers(placed):
-            site = Site(layer - 1, Role.OUT) if role is None else Site(layer, role)
-            readers[site].append((layer, f"block{layer} {reader}"))
+        for width, reader in _block_readers(placed):
+            readers[width_site(layer, width)].append((layer, f"block{layer} {reader}"))
     head, last = len(architecture.blocks) + 1, Site(len(architecture.blocks), Role.OUT)
     for role, reader in ((Role.CONV, "1x1 convolution"), (Role.HIDDEN, "hidden layer")):
         if Site(head, role) in readers:
@@ -135,33 +137,19 @@ def _readers(architecture: Architecture) -> dict[Site, list[tuple[int, str]]]:
     return readers
 
 
-def _block_readers(placed: PlacedBlock) -> Iterator[tuple[Role | None, str]]:
-    """Yield the parts of one block with the width that each follows; None is the block's input."""
-    block, kernel = placed.block, f"{placed.block.kernel}x{placed.block.kernel}"
-    match block:
-        case InvertedResidual():
-            if expands(placed):
-                yield None, "expansion input"
-            yield Role.HIDDEN, f"depthwise {kernel}"
-            if block.squeeze:
-                yield Role.HIDDEN, f"squeeze-excite ({block.squeeze} inside)"
-            yield Role.HIDDEN, "projection input"
-        case Sandglass():
-            if block.depthwise is Depthwise.BOTH:
-                yield None, f"first depthwise {kernel}"
-            yield None, "reduction input"
-            yield Role.HIDDEN, "expansion input"
-            if block.squeeze:
-                yield Role.OUT, f"squeeze-excite ({block.squeeze} inside)"
-            if block.depthwise is not Depthwise.NONE:
-                yield Role.OUT, f"last depthwise {kernel}"
-        case Separable():
-            yield None, f"depthwise {kernel}"
-            yield None, "pointwise input"
-        case _:
-            yield None, f"convolution {kernel} input"
+def _block_readers(placed: PlacedBlock) -> Iterator[tuple[Width, str]]:
+    """Yield the parts of one block with the width that each follows."""
+    for wired in placed.wiring:
+        kernel = f" {wired.kernel}x{wired.kernel}"
+        match wired.kind:
+            case LayerKind.CONV:
+                yield wired.reads, f"{wired.label}{kernel if wired.kernel > 1 else ''} input"
+            case LayerKind.DEPTHWISE:
+                yield wired.reads, f"{wired.label}{kernel}"
+            case LayerKind.SQUEEZE_EXCITE:
+                yield wired.reads, f"{wired.label} ({wired.squeeze} inside)"
     if placed.shortcut_channels:
-        yield Role.OUT, "shortcut"
+        yield Width.OUT, "shortcut"
 
 
 def _group(
@@ -171,7 +159,7 @@ def _group(
     readers: dict[Site, list[tuple[int, str]]],
 ) -> Group:
     read = [reader for site in chain for reader in readers[site]]
-    written = [writer for site in chain if (writer := _writer(architecture, site, chain))]
+    written = [writer for site in chain if (writer := _writer(architecture, site))]
     layers = sorted({site.layer for site in chain} | {layer for layer, _ in read})
     part = _part(architecture, chain)
     return Group(
@@ -185,24 +173,17 @@ def _group(
     )
 
 
-def _writer(architecture: Architecture, site: Site, chain: tuple[Site, ...]) -> str | None:
-    """Name the convolution that writes a site; None for a depthwise width taken over from the block's input."""
+def _writer(architecture: Architecture, site: Site) -> str | None:
+    """Name the convolution that writes a site; None for a width taken over from the block's input."""
     if site.layer == 0:
         return "stem"
     if site.layer > len(architecture.blocks):
         return "head 1x1 convolution" if site.role is Role.CONV else "head hidden layer"
-    block = architecture.blocks[site.layer - 1]
-    match block:
-        case InvertedResidual():
-            if site.role is Role.HIDDEN:
-                return None if Site(site.layer - 1, Role.OUT) in chain else f"block{site.layer} expansion"
-            return f"block{site.layer} projection"
-        case Sandglass():
-            return f"block{site.layer} {'reduction' if site.role is Role.HIDDEN else 'expansion'}"
-        case Separable():
-            return f"block{site.layer} pointwise"
-        case _:
-            return f"block{site.layer} convolution"
+    before = architecture.blocks[site.layer - 2].out if site.layer > 1 else architecture.stem.out
+    for wired in architecture.blocks[site.layer - 1].wiring(before):
+        if wired.dense and width_site(site.layer, wired.writes) == site:
+            return f"block{site.layer} {wired.label}"
+    return None
 
 
 def _part(architecture: Architecture, chain: tuple[Site, ...]) -> Part:
@@ -222,12 +203,12 @@ def _name(architecture: Architecture, chain: tuple[Site, ...], part: Part) -> st
         return "stem"
     if part is Part.HEAD:
         return "head convolution" if chain[0].role is Role.CONV else "head hidden layer"
-    sandglass = isinstance(architecture.blocks[first - 1], Sandglass)
+    family = architecture.blocks[first - 1].family
     if part is Part.EXPANSION:
-        return f"block{first} {'middle' if sandglass else 'expansion'}"
+        return f"block{first} {family.hidden_name}"
     last = max(site.layer for site in chain)
     where = f"block{first}" if first == last else f"block{first}-{last}"
-    return f"{where} {'wide ends' if sandglass else 'bottleneck'}"
+    return f"{where} {family.out_name}"
 
 
 def find_group(architecture: Architecture, name: str) -> Group:

@@ -55,7 +55,7 @@ def channel_scores(
 def _writers(architecture: Architecture, group: Group) -> Iterator[WeightLayer]:
     """Yield the dense layers that compute the group's channels; squeeze-excite's gate only scales them."""
     for layer in weight_layers(architecture):
-        if layer.writes in group.sites and not layer.depthwise and "squeeze_excite" not in layer.module:
+        if layer.writes in group.sites and not layer.depthwise and not layer.gates:
             yield layer
 
 

@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from netadapt.groups import Role, Site, expands
-from searchspace.architecture import (
-    Architecture,
-    Conv,
-    Depthwise,
-    InvertedResidual,
-    PlacedBlock,
-    Sandglass,
-    Separable,
-)
+from netadapt.groups import Role, Site, width_site
+from searchspace.architecture import Architecture, PlacedBlock
+from searchspace.blocks import LayerKind
 
 
 class WeightLayer(NamedTuple):
@@ -29,6 +22,7 @@ class WeightLayer(NamedTuple):
     reads: Site | None
     depthwise: bool = False
     normalised: bool = True  # convolution `conv` and batch norm `norm`; otherwise weight and bias of its own
+    gates: bool = False  # of squeeze-excite, which only scales the channels it is said to write
 
     @property
     def weight(self) -> str:
@@ -61,35 +55,18 @@ def weight_layers(architecture: Architecture) -> tuple[WeightLayer, ...]:
 
 
 def _block_layers(number: int, placed: PlacedBlock) -> Iterator[WeightLayer]:
-    block, path = placed.block, f"blocks.{number - 1}"
-    before, hidden, out = Site(number - 1, Role.OUT), Site(number, Role.HIDDEN), Site(number, Role.OUT)
-    match block:
-        case InvertedResidual():
-            if expands(placed):
-                yield WeightLayer(f"{path}.expand", hidden, before)
-            yield WeightLayer(f"{path}.depthwise", hidden, None, depthwise=True)
-            yield from _squeeze_excite(number, path, block.squeeze, hidden)
-            yield WeightLayer(f"{path}.project", out, hidden)
-        case Sandglass():
-            if block.depthwise is Depthwise.BOTH:
-                yield WeightLayer(f"{path}.depthwise_in", before, None, depthwise=True)
-            yield WeightLayer(f"{path}.reduce", hidden, before)
-            yield WeightLayer(f"{path}.expand", out, hidden)
-            yield from _squeeze_excite(number, path, block.squeeze, out)
-            if block.depthwise is not Depthwise.NONE:
-                yield WeightLayer(f"{path}.depthwise_out", out, None, depthwise=True)
-        case Separable():
-            yield WeightLayer(f"{path}.depthwise", before, None, depthwise=True)
-            yield WeightLayer(f"{path}.pointwise", out, before)
-        case Conv():
-            yield WeightLayer(f"{path}.conv", out, before)
-
-
-def _squeeze_excite(number: int, path: str, squeeze: int, wide: Site) -> Iterator[WeightLayer]:
-    if squeeze:
-        inside = Site(number, Role.SQUEEZE)
-        yield WeightLayer(f"{path}.squeeze_excite.reduce", inside, wide, normalised=False)
-        yield WeightLayer(f"{path}.squeeze_excite.expand", wide, inside, normalised=False)
+    for wired in placed.wiring:
+        path = f"blocks.{number - 1}.{wired.name}"
+        reads, writes = width_site(number, wired.reads), width_site(number, wired.writes)
+        match wired.kind:
+            case LayerKind.CONV:
+                yield WeightLayer(path, writes, reads)
+            case LayerKind.DEPTHWISE:
+                yield WeightLayer(path, writes, None, depthwise=True)
+            case LayerKind.SQUEEZE_EXCITE:
+                inside = Site(number, Role.SQUEEZE)
+                yield WeightLayer(f"{path}.reduce", inside, reads, normalised=False, gates=True)
+                yield WeightLayer(f"{path}.expand", writes, inside, normalised=False, gates=True)
 
 
 def _head_layers(architecture: Architecture) -> Iterator[WeightLayer]:

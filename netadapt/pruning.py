@@ -14,7 +14,8 @@ from torch import Tensor
 from netadapt.groups import Group, Role, Site
 from netadapt.importance import Criterion, State, channel_scores
 from netadapt.layout import weight_layers
-from searchspace.architecture import Architecture, InvertedResidual, Sandglass
+from searchspace.architecture import Architecture
+from searchspace.blocks import LayerKind
 
 Kept = Mapping[Site, Tensor]
 """For each site that shrinks, the indices of the channels kept, (new width,)."""
@@ -71,12 +72,13 @@ def _boundaries(architecture: Architecture, smaller: Architecture, group: Group)
 def _kept_squeezes(architecture: Architecture, smaller: Architecture, state: State) -> dict[Site, Tensor]:
     """Return the channels kept inside each squeeze-excite that narrows, by the norm of their filters."""
     kept = {}
-    for number, (old, new) in enumerate(zip(architecture.blocks, smaller.blocks, strict=True), start=1):
-        if not isinstance(old, InvertedResidual | Sandglass) or not isinstance(new, InvertedResidual | Sandglass):
-            continue
-        if new.squeeze < old.squeeze:
-            filters = state[f"blocks.{number - 1}.squeeze_excite.reduce.weight"]
-            kept[Site(number, Role.SQUEEZE)] = kept_channels(filters.flatten(1).norm(dim=1), new.squeeze)
+    pairs = zip(architecture.placed_blocks(), smaller.placed_blocks(), strict=True)
+    for number, (old, new) in enumerate(pairs, start=1):
+        for before, after in zip(old.wiring, new.wiring, strict=True):
+            if before.kind is LayerKind.SQUEEZE_EXCITE and after.squeeze < before.squeeze:
+                filters = state[f"blocks.{number - 1}.{before.name}.reduce.weight"]
+                indices = kept_channels(filters.flatten(1).norm(dim=1), after.squeeze)
+                kept[Site(number, Role.SQUEEZE)] = indices
     return kept
 
 

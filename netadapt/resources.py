@@ -130,7 +130,7 @@ class Pricer:
 
     def layers(self, architecture: Architecture) -> list[LayerCost]:
         """Return the cost of the stem, every block and the head."""
-        parts = (architecture.stem, *architecture.blocks, architecture.head)
+        parts: tuple[Stem | Block | Head, ...] = (architecture.stem, *architecture.blocks, architecture.head)
         received = (3, architecture.stem.out, *(block.out for block in architecture.blocks))
         return [
             self.layer(layer, part, channels)

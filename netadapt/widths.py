@@ -11,21 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from netadapt.groups import Group, Role, Site, expands
-from searchspace.architecture import (
-    Architecture,
-    Block,
-    Conv,
-    Gate,
-    Head,
-    InvertedResidual,
-    PlacedBlock,
-    Sandglass,
-    Separable,
-    Stem,
-)
+from netadapt.groups import Group, Role, Site, tied_widths, width_site
+from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
+from searchspace.blocks import Gate, LayerKind, Width, WiredLayer, squeeze_channels
 from searchspace.support.errors import UserError
-from searchspace.widths import squeeze_channels
 
 
 def resized(architecture: Architecture, widths: Mapping[Group, int]) -> Architecture:
@@ -76,45 +65,37 @@ def structural_widths(placed: Sequence[PlacedBlock], group: Group) -> set[int]:
         if not 1 <= layer <= len(placed):
             continue
         block = placed[layer - 1].block
-        if isinstance(block, InvertedResidual) and expands(placed[layer - 1]):
-            reads, hides = Site(layer - 1, Role.OUT) in sites, Site(layer, Role.HIDDEN) in sites
-            if reads != hides:
-                forbidden.add(block.hidden if reads else placed[layer - 1].in_channels)
-        if Site(layer, Role.OUT) in sites and not isinstance(block, Separable) and placed[layer - 1].shortcut_channels:
-            forbidden.update(range(1, math.ceil(1 / block.identity)))
+        if block.merging_widths is not None and not any(tied_widths(placed[layer - 1])):
+            one, other = block.merging_widths
+            first, second = width_site(layer, one) in sites, width_site(layer, other) in sites
+            if first != second:
+                forbidden.add(placed[layer - 1].width(other if first else one))
+        if Site(layer, Role.OUT) in sites and placed[layer - 1].shortcut_channels:
+            forbidden.update(range(1, math.ceil(1 / block.shortcut_share)))
     return forbidden
 
 
 def _resized_block(layer: int, old: PlacedBlock, in_channels: int, hidden: int | None, out: int) -> Block:
-    block: Block
-    match old.block:
-        case InvertedResidual():
-            wide = old.block.hidden if hidden is None else hidden
-            squeeze = _squeeze(old, old.block.hidden, in_channels, wide)
-            block = replace(old.block, hidden=wide, out=out, squeeze=squeeze)
-        case Sandglass():
-            squeeze = _squeeze(old, old.block.out, in_channels, out)
-            block = replace(old.block, hidden=hidden or old.block.hidden, out=out, squeeze=squeeze)
-        case Separable() | Conv():
-            block = replace(old.block, out=out)
+    block = old.block.with_fields(out=out) if hidden is None else old.block.with_fields(out=out, hidden=hidden)
+    for wired in old.wiring:
+        if wired.kind is LayerKind.SQUEEZE_EXCITE:
+            block = block.with_fields(squeeze=_squeeze(wired, old, PlacedBlock(block, old.in_size, in_channels)))
+    block = block.settled(in_channels)
     new = PlacedBlock(block, old.in_size, in_channels)
-    if expands(old) and not expands(new):
+    if len(new.wiring) != len(old.wiring):
         raise UserError(f"block{layer}: {in_channels} hidden channels equal its input; its expansion would vanish")
     if old.shortcut_channels and not new.shortcut_channels:
         raise UserError(f"block{layer}: at {out} channels nothing is left for its partial shortcut")
     # Whatever the stride: the same network with its first strides taken back must not gain a shortcut either.
-    if out == in_channels and old.block.out != old.in_channels and not isinstance(block, Separable):
-        return replace(block, identity=Fraction(0))
+    if out == in_channels and old.block.out != old.in_channels and block.shortcut_share:
+        return block.with_fields(identity=Fraction(0))
     return block
 
 
-def _squeeze(old: PlacedBlock, old_wide: int, in_channels: int, wide: int) -> int:
+def _squeeze(wired: WiredLayer, old: PlacedBlock, new: PlacedBlock) -> int:
     """Return the width inside squeeze-excite, by the rule of its paper where the old width obeyed it."""
-    assert isinstance(old.block, InvertedResidual | Sandglass)
-    squeeze, gate = old.block.squeeze, old.block.gate
-    if not squeeze:
-        return 0
-    if squeeze == squeeze_channels(gate, old.in_channels, old_wide):
-        return min(squeeze, squeeze_channels(gate, in_channels, wide))
-    basis, now = (old.in_channels, in_channels) if gate is Gate.LOGISTIC else (old_wide, wide)
-    return max(1, squeeze * now // basis)
+    squeeze, gate = wired.squeeze, wired.gate
+    if squeeze == squeeze_channels(gate, old.in_channels, old.width(wired.reads)):
+        return min(squeeze, squeeze_channels(gate, new.in_channels, new.width(wired.reads)))
+    basis = Width.IN if gate is Gate.LOGISTIC else wired.reads
+    return max(1, squeeze * new.width(basis) // old.width(basis))

@@ -41,7 +41,7 @@ def drop_strides(architecture: Architecture, count: int) -> Architecture:
     blocks: list[Block] = []
     for block in architecture.blocks:
         dropped = bool(count) and block.stride == 2
-        blocks.append(replace(block, stride=1) if dropped else block)
+        blocks.append(block.with_fields(stride=1) if dropped else block)
         count -= dropped
     return replace(architecture, stem=stem, blocks=tuple(blocks))
 

@@ -7,64 +7,30 @@ middle. Both keep the layer before the classifier at full width for multipliers 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
-from searchspace.architecture import (
-    Architecture,
-    Block,
-    Conv,
-    Gate,
-    Head,
-    InvertedResidual,
-    Sandglass,
-    Separable,
-)
+from searchspace.architecture import Architecture, Block, Head
+from searchspace.blocks import LayerKind, PlacedBlock, Width, make_divisible, squeeze_channels
 from searchspace.support.errors import UserError
 
-
-def make_divisible(value: float | Fraction, divisor: int = 8) -> int:
-    """Round to the nearest multiple of `divisor` (halves up), at least one, and never below 90 % of `value`.
-
-    The rule of TF-slim's `conv_blocks.py`.
-    """
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
+__all__ = ["make_divisible", "scale_width", "squeeze_channels"]
 
 
-def squeeze_channels(gate: Gate, block_in: int, hidden: int) -> int:
-    """Return the width inside squeeze-excite: a quarter of the expansion with a hard gate, rounded to 8
-    (MobileNetV3 section 5.3), a quarter of the block's input with a logistic one (MnasNet)."""
-    return make_divisible(Fraction(hidden, 4)) if gate is Gate.HARD else max(1, block_in // 4)
-
-
-def sandglass_hidden(in_channels: int, out_channels: int, reduction: int) -> int:
-    """Return the narrow width of a sandglass block as MobileNeXt's code computes it.
-
-    The input divided by the reduction, unless that is below a sixth of the output, which is then rounded to 16.
-    """
-    hidden = in_channels // reduction
-    return hidden if hidden >= Fraction(out_channels, 6) else make_divisible(math.ceil(out_channels / 6), 16)
-
-
-def _scaled_block(block: Block, before: int, now: int, out: int, reduction: int | None) -> Block:
-    """Scale one block that received `before` channels, receives `now` and is to give `out`."""
-    match block:
-        case InvertedResidual():
-            hidden = make_divisible(Fraction(block.hidden, before) * now)
-            squeeze = squeeze_channels(block.gate, now, hidden) if block.squeeze else 0
-            return replace(block, hidden=hidden, out=out, squeeze=squeeze)
-        case Sandglass():
-            if reduction is not None:
-                hidden = sandglass_hidden(now, out, reduction)
-            else:
-                hidden = make_divisible(Fraction(block.hidden, before) * now)
-            squeeze = squeeze_channels(block.gate, now, out) if block.squeeze else 0
-            return replace(block, hidden=hidden, out=out, squeeze=squeeze)
-        case Separable() | Conv():
-            return replace(block, out=out)
+def _scaled_block(placed: PlacedBlock, now: int, out: int, reduction: int | None) -> Block:
+    """Scale one block that is to receive `now` channels and to give `out`."""
+    block = placed.block
+    fields: dict[str, Any] = {"out": out}
+    if Width.HIDDEN in block.family.fields:
+        fields["hidden"] = block.scaled_hidden(placed.in_channels, now, out, reduction)
+    scaled = block.with_fields(**fields)
+    for layer in placed.wiring:
+        if layer.kind is LayerKind.SQUEEZE_EXCITE:
+            squeeze = squeeze_channels(layer.gate, now, scaled.width(layer.reads, now))
+            scaled = scaled.with_fields(squeeze=squeeze)
+    return scaled.settled(now)
 
 
 def _scaled_head(head: Head, width: Fraction, keep: bool) -> Head:
@@ -103,7 +69,7 @@ def scale_width(
         factor = max(width, Fraction(1)) if last and keep_last_block else width
         out = make_divisible(placed.block.out * factor)
         reduction = reductions[index] if reductions is not None else None
-        blocks.append(_scaled_block(placed.block, placed.in_channels, now, out, reduction))
+        blocks.append(_scaled_block(placed, now, out, reduction))
         now = out
     head = _scaled_head(architecture.head, width, keep_head)
     return replace(architecture, stem=stem, blocks=tuple(blocks), head=head)

@@ -95,7 +95,7 @@ def _with_hswish_from(width: int) -> Architecture:
     """Return V3-Large with h-swish in the blocks of at least `width` output channels, ReLU in those before them."""
     large = reference("mobilenet_v3_large")
     blocks = tuple(
-        replace(block, activation=Activation.HSWISH if block.out >= width else Activation.RELU)
+        block.with_fields(activation=Activation.HSWISH if block.out >= width else Activation.RELU)
         for block in large.blocks
     )
     return replace(large, blocks=blocks)

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from searchspace.architecture import (
-    Activation,
-    Architecture,
-    Block,
-    Conv,
-    InvertedResidual,
-    Layer,
-    PlacedBlock,
-    Sandglass,
-    Separable,
-)
+from searchspace.architecture import Activation, Architecture, Layer, PlacedBlock
 
-BLOCK_NAMES: dict[type[Block], str] = {
-    InvertedResidual: "inverted residual",
-    Sandglass: "sandglass",
-    Separable: "separable",
-    Conv: "conv",
-}
 ACTIVATION_NAMES = {
     Activation.RELU: "ReLU",
     Activation.RELU6: "ReLU6",
@@ -43,7 +27,8 @@ class LayerRow:
     activation: str
     params: int
     madds: int
-    kernel: int = 1
+    kernel: int = 1  # the widest of `kernels`
+    kernels: tuple[int, ...] = (1,)
     stride: int = 1
     hidden: int = 0
     squeeze: int = 0
@@ -68,6 +53,7 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
         out_size=placed[0].in_size,
         out_channels=stem.out,
         kernel=stem.kernel,
+        kernels=(stem.kernel,),
         stride=stem.stride,
         activation=ACTIVATION_NAMES[stem.activation],
         params=stem_ops.params,
@@ -90,14 +76,16 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
 
 def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:
     block = placed.block
+    kernels = block.kernels or (1,)
     return LayerRow(
         layer=ops.name,
-        block=BLOCK_NAMES[type(block)],
+        block=block.family.name,
         in_size=placed.in_size,
         in_channels=placed.in_channels,
         out_size=placed.out_size,
         out_channels=block.out,
-        kernel=block.kernel,
+        kernel=max(kernels),
+        kernels=kernels,
         stride=block.stride,
         hidden=getattr(block, "hidden", 0),
         squeeze=getattr(block, "squeeze", 0),
@@ -108,12 +96,16 @@ def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:
     )
 
 
+def _sizes(row: LayerRow) -> str:
+    return "+".join(f"{kernel}×{kernel}" for kernel in row.kernels)
+
+
 def short_block(row: LayerRow) -> str:
     """Return the block in a few characters, such as `inverted 5×5 /2` with its kernel and stride."""
     if row.block == "classifier":
         return row.block
     stride = f" /{row.stride}" if row.stride > 1 else ""
-    return f"{row.block.removesuffix(' residual')} {row.kernel}×{row.kernel}{stride}"
+    return f"{row.block.removesuffix(' residual')} {_sizes(row)}{stride}"
 
 
 def describe_block(row: LayerRow) -> str:
@@ -121,7 +113,7 @@ def describe_block(row: LayerRow) -> str:
     if row.block == "classifier":
         hidden = f", hidden {row.hidden}" if row.hidden else ""
         return f"pooling and classifier{hidden}, {row.activation}"
-    words = [f"{row.block} {row.kernel}×{row.kernel}"]
+    words = [f"{row.block} {_sizes(row)}"]
     if row.stride > 1:
         words.append(f"stride {row.stride}")
     if row.hidden:

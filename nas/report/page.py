@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from searchspace.blocks import block_families
+
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
@@ -42,7 +44,14 @@ def render_page(
     footer: str,
 ) -> str:
     """Return the HTML text of a page; all plain text is escaped, the same content gives the same bytes."""
-    page = _template().render(title=title, subtitle=subtitle, figures=figures, sections=sections, footer=footer)
+    page = _template().render(
+        title=title,
+        subtitle=subtitle,
+        figures=figures,
+        sections=sections,
+        footer=footer,
+        block_colours=_block_colours(),
+    )
     return f"{page.rstrip()}\n"
 
 
@@ -52,3 +61,16 @@ def _template() -> Template:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _block_colours() -> Markup:
+    """Return the colours of the block families as CSS variables, named by `css_name`."""
+    from markupsafe import Markup
+
+    families = (block.family for block in block_families())
+    return Markup(" ".join(f"--{css_name(family.name)}: {family.colour};" for family in families))
+
+
+def css_name(block: str) -> str:
+    """Return the name of a kind of layer as CSS has it."""
+    return block.replace(" ", "-")

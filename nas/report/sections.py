@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from nas.report.layers import LayerRow, describe_block
+from nas.report.page import css_name
 
 _GAP = 4
 _DIAGRAM_HEIGHT = 150
@@ -90,7 +91,7 @@ def architecture_diagram(rows: Sequence[LayerRow]) -> Markup:
         x += width + _GAP
     view = Markup('<svg viewBox="0 0 {:.0f} {}" width="100%" role="img" aria-label="layers of the network">')
     legend = Markup("").join(
-        Markup('<span style="--swatch:var(--{})">{}</span>').format(_css_name(kind), kind)
+        Markup('<span style="--swatch:var(--{})">{}</span>').format(css_name(kind), kind)
         for kind in dict.fromkeys(row.block for row in rows)
     )
     drawing = view.format(x - _GAP, _DIAGRAM_HEIGHT + 20) + Markup("\n").join(shapes) + Markup("</svg>")
@@ -113,8 +114,4 @@ def _drawn(row: LayerRow, x: float, width: float, height: float) -> Markup:
     return Markup(
         '<g><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" '
         'fill="var(--{})"/>{}{}</g>'
-    ).format(tip, x, y, width, height, _css_name(row.block), label, gate)
-
-
-def _css_name(block: str) -> Markup:
-    return escape(block.replace(" ", "-"))
+    ).format(tip, x, y, width, height, css_name(row.block), label, gate)

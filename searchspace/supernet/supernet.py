@@ -227,12 +227,17 @@ def _templates(blocks: set[tuple[Block, int]]) -> list[nn.Module]:
     In one order in every process (sets of blocks have none): that of the parameters, and so of the random numbers they
     start from and of the optimizer's state, follows from it.
     """
-    kernels = {block.kernel for block, _ in blocks}
     first, first_channels = min(blocks, key=repr)
-    shapes = {(replace(block, activation=first.activation), channels) for block, channels in blocks}
-    large = {(replace(block, kernel=max(kernels)), channels) for block, channels in shapes}
+    shapes = {(block.with_fields(activation=first.activation), channels) for block, channels in blocks}
+    sizes = {
+        field: {getattr(block, field) for block, _ in blocks if field in block.family.kernels}
+        for field in first.family.kernels
+    }
+    widest = {field: max(found) for field, found in sizes.items()}
+    large = {(block.with_fields(**widest), channels) for block, channels in shapes}
     # Every kernel size once, for the transforms between them.
-    large |= {(replace(first, kernel=kernel), first_channels) for kernel in kernels}
+    for field, found in sizes.items():
+        large |= {(first.with_fields(**widest | {field: kernel}), first_channels) for kernel in found if kernel}
     return [_block(block, channels) for block, channels in sorted(large, key=repr)]
 
 
