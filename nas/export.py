@@ -1,4 +1,4 @@
-"""From an architecture to a TFLite file that has really run: convert, mark, compare with torch, time on this machine.
+"""From a network to a TFLite file that has really run: write, mark, compare with torch, time on this machine.
 
 A file says of itself whether its weights are trained, both in the model's description (shown by every viewer) and in
 a metadata entry `nas.weights`, so that an untrained export is never mistaken for a classifier.
@@ -53,31 +53,37 @@ class ExportRecord:
 def export_network(
     network: Network, path: str | Path, *, trained: bool, seed: int = 0, threads: int = 1
 ) -> ExportRecord:
-    """Convert a network at its architecture's resolution to a TFLite file, run it and time it on this machine.
+    """Write a network at its architecture's resolution as a TFLite file, run it and time it on this machine.
 
     `trained` says what the file tells of its weights; `seed` draws the images for comparing with torch. Raises
-    UserError when the file's outputs differ from torch's, or a needed package is missing.
+    UserError when the outputs differ from torch's, in which case no file is left, or a needed package is missing.
     """
-    from latency_lut.measure.litert import benchmark, convert, runtime_version
+    from latency_lut.measure.litert import benchmark
+    from latency_lut.tflite import module_model
+    from latency_lut.tflite.runtime import runtime_version
 
     path = Path(path)
     size = network.architecture.resolution
     state = TRAINED if trained else UNTRAINED
-    convert(network, (1, 3, size, size), path)
-    mark_weights(path, state)
-    error = output_error(network, path, size, seed)
+    content = module_model(
+        network,
+        (1, 3, size, size),
+        description=f"nas {nas.__version__}: {state} weights",
+        metadata={METADATA_KEY: state.encode()},
+    )
+    error = output_error(network, content, size, seed)
     if error > AGREEMENT:
-        path.unlink()
         raise UserError(
             f"the exported model's outputs differ from torch's by {error:.2%} of their range, expected at most "
-            f"{AGREEMENT:.1%}; the file was removed. Check the versions of torch and litert-torch."
+            f"{AGREEMENT:.1%}; no file was written. Check the versions of torch and ai-edge-litert."
         )
+    write_atomic(path, content)
     timing = benchmark(path, threads)
     return ExportRecord(
         file=path.name,
         weights=state,
         resolution=size,
-        size_bytes=path.stat().st_size,
+        size_bytes=len(content),
         output_error=error,
         host_latency_ms=timing.median_ms,
         host_spread=timing.spread,
@@ -86,23 +92,6 @@ def export_network(
         host=host_name(),
         runtime=runtime_version(),
     )
-
-
-def mark_weights(path: Path, state: str) -> None:
-    """Write into a TFLite file whether its weights are `trained` or `untrained`."""
-    from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model(str(path))
-    model.description = f"nas {nas.__version__}: {state} weights"
-    content = schema.BufferT()
-    content.data = np.frombuffer(state.encode(), np.uint8)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
-    model.buffers.append(content)
-    others = [old for old in model.metadata or () if old.name != METADATA_KEY.encode()]
-    model.metadata = [*others, entry]
-    write_atomic(path, bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 def weights_mark(path: str | Path) -> str:
@@ -116,16 +105,16 @@ def weights_mark(path: str | Path) -> str:
     return ""
 
 
-def output_error(network: nn.Module, path: Path, size: int, seed: int = 0, images: int = 2) -> float:
-    """Return the largest difference between the file's and torch's outputs on noise, over the range of torch's."""
+def output_error(network: nn.Module, model: str | Path | bytes, size: int, seed: int = 0, images: int = 2) -> float:
+    """Return the largest difference between a file's and torch's outputs on noise, over the range of torch's."""
     import torch
 
-    from latency_lut.measure.litert import run
+    from latency_lut.tflite.runtime import run
 
     inputs = np.random.default_rng(seed).standard_normal((images, 3, size, size), np.float32)
     with torch.no_grad():
         expected = network.eval()(torch.from_numpy(inputs)).numpy()
-    found = run(path, np.moveaxis(inputs, 1, -1))
+    found = run(model, np.moveaxis(inputs, 1, -1))
     return float(np.abs(found - expected).max() / np.ptp(expected))
 
 
@@ -145,7 +134,7 @@ def check_accuracy(
     """Classify `images` (count, 3, height, width), preprocessed, with `network` and with its exported file."""
     import torch
 
-    from latency_lut.measure.litert import run
+    from latency_lut.tflite.runtime import run
 
     with torch.no_grad():
         batches = (torch.from_numpy(images[start : start + 64]) for start in range(0, len(images), 64))

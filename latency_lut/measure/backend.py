@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from latency_lut.measure.litert import Timing, quantise_int8
+from latency_lut.measure.litert import Timing
 from latency_lut.measure.models import copies_of, network_model, op_model
 from latency_lut.provenance import Precision
+from latency_lut.tflite.quantise import quantise_int8
 from searchspace.architecture import Architecture
 from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latency_lut.measure.backend import Conditions, DeviceFacts, build_model
-from latency_lut.measure.litert import Timing, benchmark, delegated_partitions, load, runtime_version
+from latency_lut.measure.litert import Timing, benchmark
 from latency_lut.provenance import Precision
+from latency_lut.tflite.runtime import delegated_partitions, load, runtime_version
 from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError
 

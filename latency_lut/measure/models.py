@@ -1,18 +1,16 @@
-"""TFLite models to time: single ops and whole networks, written in milliseconds.
+"""TFLite models to time: single ops and whole networks, written in milliseconds by the writer that also exports.
 
-Each op becomes the operators that litert-torch makes of it inside a converted network (hard-sigmoid's division is a
-MUL, global pooling is MEAN, a partial shortcut is SLICE and CONCATENATION, ...); a test compares the two. A real
-conversion takes about a second for one op and half a minute for a network. Only activations fused into a convolution,
-which cost nothing, may differ: an `Op` does not know them.
+An op becomes the operators that it is inside an exported network (hard-sigmoid's division is a MUL, global pooling is
+MEAN, a partial shortcut is SLICE and CONCATENATION, ...). Only activations fused into a convolution, which cost
+nothing, may differ: an `Op` does not know them.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
-from latency_lut.measure._graph import Graph
+from latency_lut.tflite import layers, module_model
+from latency_lut.tflite.graph import Graph
 from searchspace.architecture import Architecture
 from searchspace.ops import Op, OpKind
 
@@ -24,6 +22,7 @@ _WANTED_CALL_US = 100.0
 # last run. Copies with as many weights together as a network reproduce that; convolutions reuse theirs and do not care.
 _NETWORK_WEIGHT_BYTES = 16e6
 MAX_COPIES = 32
+TIMED = "built to be timed; weights are random"
 
 
 def copies_of(op: Op) -> int:
@@ -53,20 +52,19 @@ def op_model(op: Op, copies: int = 1, seed: int = 0) -> bytes:
         match op.kind:
             case OpKind.ADD:
                 other = graph.inputs[1] if len(graph.inputs) > 1 else graph.input(graph.shape(source))
-                graph.outputs.append(_add(graph, source, other))
+                graph.outputs.append(layers.add(graph, source, other))
             case OpKind.SCALE:
                 gate = graph.inputs[1] if len(graph.inputs) > 1 else graph.input((1, 1, 1, op.in_channels))
-                graph.outputs.append(_multiply(graph, source, gate))
+                graph.outputs.append(layers.multiply(graph, source, gate))
             case OpKind.CONCAT:
                 half, rest = op.in_channels // 2, op.in_channels - op.in_channels // 2
-                first = _slice(graph, source, 0, half)
-                graph.outputs += [
-                    _slice(graph, source, 0, half),
-                    _joined(graph, first, _slice(graph, source, half, rest)),
-                ]
+                first, again, second = (
+                    layers.cut(graph, source, 3, begin, count) for begin, count in ((0, half), (0, half), (half, rest))
+                )
+                graph.outputs += [again, layers.join(graph, [first, second], 3)]
             case _:
                 graph.outputs.append(_apply(graph, op, source, constants))
-    return graph.packed()
+    return graph.packed(description=TIMED)
 
 
 def network_model(architecture: Architecture, seed: int = 0) -> bytes:
@@ -74,123 +72,40 @@ def network_model(architecture: Architecture, seed: int = 0) -> bytes:
 
     Raises UserError when ai-edge-litert is not installed.
     """
-    graph = Graph(seed)
+    from searchspace.modules import build_network
+
     size = architecture.resolution
-    current = graph.input((1, size, size, 3))
-    for layer in architecture.ops():
-        current = _layer(graph, layer.ops, current)
-    graph.outputs = [current]
-    return graph.packed()
-
-
-def _layer(graph: Graph, ops: tuple[Op, ...], source: int) -> int:
-    """Run the ops of one layer in order; POOL to SCALE work on the side, shortcuts reach back to `source`."""
-    current = excited = source
-    joined_next = [following.kind is OpKind.CONCAT for _, following in pairwise(ops)] + [False]
-    squeezes = any(op.kind is OpKind.SCALE for op in ops)
-    for op, rejoin in zip(ops, joined_next, strict=True):
-        match op.kind:
-            case OpKind.POOL:
-                excited, current = current, _pool(graph, current, keep_dims=squeezes)
-            case OpKind.SCALE:
-                current = _multiply(graph, excited, current)
-            case OpKind.ADD if rejoin:
-                current = _add_partly(graph, source, current, op.in_channels)
-            case OpKind.ADD:
-                current = _add(graph, source, current)
-            case OpKind.CONCAT:
-                pass  # emitted together with the addition before it
-            case _:
-                current = _apply(graph, op, current, _constants(graph, op, current))
-    return current
+    return module_model(build_network(architecture, seed=seed), (1, 3, size, size), description=TIMED)
 
 
 def _constants(graph: Graph, op: Op, source: int) -> list[int]:
     """Add the weights and bias of an op, or its other constant operand."""
     match op.kind:
         case OpKind.CONV:
-            return [
-                graph.weights(op.out_channels, op.kernel, op.kernel, op.in_channels),
-                graph.weights(op.out_channels),
-            ]
+            weights = graph.weights(op.out_channels, op.kernel, op.kernel, op.in_channels)
         case OpKind.DWCONV:
-            return [graph.weights(1, op.kernel, op.kernel, op.in_channels), graph.weights(op.in_channels)]
-        case OpKind.LINEAR:
-            shape = (op.in_channels,) if len(graph.shape(source)) == 2 else (1, 1, op.in_channels)
-            return [graph.weights(op.out_channels, *shape), graph.weights(op.out_channels)]
+            weights = graph.weights(1, op.kernel, op.kernel, op.in_channels)
+        case OpKind.LINEAR:  # squeeze-excite keeps its maps 4-D, which makes it a convolution
+            weights = graph.weights(op.out_channels, 1, 1, op.in_channels)
         case OpKind.SIGMOID:
             return [graph.constant(np.array(1 / 6, np.float32))]
         case _:
             return []
+    return [weights, graph.weights(op.out_channels)]
 
 
 def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
     """Add an op that has one input; return its output."""
     match op.kind:
-        case OpKind.CONV | OpKind.DWCONV:
-            return _convolve(graph, op, source, constants)
-        case OpKind.LINEAR if len(graph.shape(source)) == 2:
-            return graph.operator(
-                "FULLY_CONNECTED", [source, *constants], (1, op.out_channels), "FullyConnectedOptions"
+        case OpKind.CONV | OpKind.DWCONV | OpKind.LINEAR:
+            depthwise = op.kind is OpKind.DWCONV
+            return layers.convolve(
+                graph, source, constants, stride=op.stride, depthwise=depthwise, activation=layers.RELU6
             )
-        case OpKind.LINEAR:  # squeeze-excite keeps its maps 4-D, so that litert-torch makes it a convolution
-            return _convolve(graph, op, source, constants)
         case OpKind.POOL:
-            return _pool(graph, source, keep_dims=True)
+            return layers.mean(graph, source, keep_dims=True)
         case OpKind.SIGMOID:
-            return _multiply(graph, source, constants[0])
+            return layers.multiply(graph, source, constants[0])
         case OpKind.HSWISH:
-            return graph.operator("HARD_SWISH", [source], graph.shape(source), "HardSwishOptions")
+            return layers.hard_swish(graph, source)
     raise AssertionError(f"{op.kind} has several inputs")
-
-
-def _convolve(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
-    depthwise = op.kind is OpKind.DWCONV
-    extra = {"depthMultiplier": 1} if depthwise else {}
-    return graph.operator(
-        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-        [source, *constants],
-        (1, op.out_size, op.out_size, op.out_channels),
-        "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions",
-        padding=graph.schema.Padding.SAME,
-        strideW=op.stride,
-        strideH=op.stride,
-        dilationWFactor=1,
-        dilationHFactor=1,
-        fusedActivationFunction=graph.schema.ActivationFunctionType.RELU6,
-        **extra,
-    )
-
-
-def _pool(graph: Graph, source: int, keep_dims: bool) -> int:
-    channels = graph.shape(source)[-1]
-    shape = (1, 1, 1, channels) if keep_dims else (1, channels)
-    axes = graph.constant(np.array([1, 2], np.int32))
-    return graph.operator("MEAN", [source, axes], shape, "ReducerOptions", keepDims=keep_dims)
-
-
-def _add(graph: Graph, left: int, right: int) -> int:
-    return graph.operator("ADD", [left, right], graph.shape(left), "AddOptions")
-
-
-def _multiply(graph: Graph, left: int, right: int) -> int:
-    return graph.operator("MUL", [left, right], graph.shape(left), "MulOptions")
-
-
-def _slice(graph: Graph, source: int, begin: int, count: int) -> int:
-    shape = (*graph.shape(source)[:3], count)
-    start = graph.constant(np.array([0, 0, 0, begin], np.int32))
-    extent = graph.constant(np.array(shape, np.int32))
-    return graph.operator("SLICE", [source, start, extent], shape, "SliceOptions")
-
-
-def _add_partly(graph: Graph, identity: int, output: int, channels: int) -> int:
-    """Add the first `channels` channels of `identity` to those of `output`; the others pass by."""
-    total = graph.shape(output)[3]
-    added = _add(graph, _slice(graph, identity, 0, channels), _slice(graph, output, 0, channels))
-    return _joined(graph, added, _slice(graph, output, channels, total - channels))
-
-
-def _joined(graph: Graph, first: int, rest: int) -> int:
-    shape = (*graph.shape(first)[:3], graph.shape(first)[3] + graph.shape(rest)[3])
-    return graph.operator("CONCATENATION", [first, rest], shape, "ConcatenationOptions", axis=3)

@@ -18,9 +18,9 @@ from typing import Any
 
 from latency_lut.measure.adb import Adb, PhoneError
 from latency_lut.measure.backend import Conditions, DeviceFacts
-from latency_lut.measure.errors import missing_package
 from latency_lut.measure.litert import Timing
 from searchspace.support.errors import UserError
+from searchspace.support.optional import missing_package
 
 _FOLDER = "/data/local/tmp/phone-nas"
 _BINARY = f"{_FOLDER}/benchmark_model"
@@ -230,7 +230,7 @@ def read_profile(path: Path) -> Timing:
         from ai_edge_litert import profiling_info_pb2
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise missing_package("reading a phone's profiles", error) from error
+        raise missing_package("reading a phone's profiles", "litert", error) from error
     profile: Any = profiling_info_pb2.BenchmarkProfilingData()
     try:
         profile.ParseFromString(path.read_bytes())

@@ -21,7 +21,7 @@ RESULT = "result.json"
 JOURNAL = "journal.jsonl"
 ARCHITECTURE = "architecture.yaml"
 RUNS = Path("runs")
-_VERSIONED = ("numpy", "torch", "lightgbm", "ai-edge-litert", "litert-torch")
+_VERSIONED = ("numpy", "torch", "lightgbm", "ai-edge-litert")
 
 
 class RunFolder:

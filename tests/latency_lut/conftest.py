@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from latency_lut import Estimate, LatencyTable, Method, Precision, Provenance, Scale
+from searchspace import Architecture, parse
+from searchspace.modules import Network, build_network
 from searchspace.ops import Op, OpKind
 from searchspace.space import SearchSpace
 
@@ -79,3 +84,45 @@ def table_of(provenance: Provenance) -> Callable[[Iterable[Op]], LatencyTable]:
 def table_of_space(table_of: Callable[[Iterable[Op]], LatencyTable]) -> Callable[[SearchSpace], LatencyTable]:
     """A function that measures every op of a space on the made-up device."""
     return lambda space: table_of({op for slot in space.slots for ops in space.slot_table(slot) for op in ops})
+
+
+TINY = "r32,stem_k3_s2_c8_hs,ir_k3_s1_h16_c8_hs_se8,sg_k3_s1_h8_c8_re_id1/2,ir_k5_s2_h24_c16_re,head_c24_h32_hs,n10"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Architecture:
+    """A network with every kind of op."""
+    return parse(TINY)
+
+
+@pytest.fixture(scope="session")
+def network(tiny: Architecture) -> Network:
+    """The network as a module that looks trained: statistics, scales and biases are nowhere 0 or 1."""
+    return livened(build_network(tiny, seed=0))
+
+
+@pytest.fixture(scope="session")
+def liven() -> Callable[[torch.nn.Module], torch.nn.Module]:
+    """Give a fresh module weights that show whether each of them arrives."""
+    return livened
+
+
+def livened(network: torch.nn.Module) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+            torch.nn.init.uniform_(module.weight, 0.7, 1.4, generator=generator)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+        elif name == "head.classifier.weight":
+            torch.nn.init.normal_(parameter, generator=generator)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def images() -> NDArray[np.float32]:
+    """Eight images for the network, (8, 3, 32, 32)."""
+    return np.random.default_rng(0).uniform(-1, 1, (8, 3, 32, 32)).astype(np.float32)

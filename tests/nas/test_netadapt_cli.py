@@ -57,7 +57,7 @@ def steps_of(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     """One whole run, exported."""
-    pytest.importorskip("litert_torch")
+    pytest.importorskip("ai_edge_litert")
     out = tmp_path_factory.mktemp("netadapt") / "run"
     result = invoke(NETWORK, *QUICK, f"--out={out}", "--compare=mobilenet_v3_small", "--json")
     return json.loads(result.stdout), out

@@ -128,7 +128,7 @@ def test_a_table_for_reading_ends_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)  # a conversion takes half a minute, on a busy machine many
 def test_export_runs_the_model_and_marks_it_untrained(tmp_path: Path) -> None:
-    pytest.importorskip("litert_torch", reason="exporting needs litert-torch")
+    pytest.importorskip("ai_edge_litert", reason="exporting needs ai-edge-litert")
     folder = tmp_path / "run"
     search("--budget", "40ms", "--evaluations", "250", "--out", str(folder))
     export = json.loads((folder / "export.json").read_text())

@@ -75,7 +75,7 @@ def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
 
 def test_the_exported_model_is_as_accurate_as_pytorch(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
-    pytest.importorskip("litert_torch")
+    pytest.importorskip("ai_edge_litert")
     arguments = [argument for argument in COMMON if argument != "--no-export"]
     done = run(TINY, *arguments, "--epochs", "2", "--out", str(tmp_path / "run"), "--json")
     assert done.exit_code == 0, done.output

@@ -80,7 +80,7 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
 
 def require_exporter() -> None:
     """Raise UserError, saying what to install, when a network cannot be exported here."""
-    for package in ("litert_torch", "ai_edge_litert"):
+    for package in ("ai_edge_litert", "flatbuffers"):
         if find_spec(package) is None:
             raise UserError(
                 f"exporting the found network needs {package}: pip install 'phone-nas[litert]', or add --no-export"

@@ -1,4 +1,4 @@
-"""A tiny network, and a phone: a daemon that speaks adb's protocol to the real adb program."""
+"""A phone: a daemon that speaks adb's protocol to the real adb program."""
 
 from __future__ import annotations
 
@@ -12,50 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 
-from latency_lut.measure.litert import convert
 from latency_lut.measure.phone import Phone
-from searchspace import Architecture, parse
-from searchspace.modules import Network, build_network
 
 sys.path.insert(0, str(Path(__file__).parent))
 from adbd import Daemon, Faults
-
-TINY = "r32,stem_k3_s2_c8_hs,ir_k3_s1_h16_c8_hs_se8,sg_k3_s1_h8_c8_re_id1/2,ir_k5_s2_h24_c16_re,head_c24_h32_hs,n10"
-
-
-@pytest.fixture(scope="session")
-def tiny() -> Architecture:
-    """A network with every kind of op."""
-    return parse(TINY)
-
-
-@pytest.fixture(scope="session")
-def network(tiny: Architecture) -> Network:
-    """The network as a module, with outputs large enough to compare and biases that are not zero."""
-    network = build_network(tiny, seed=0).eval()
-    generator = torch.Generator().manual_seed(1)
-    torch.nn.init.normal_(network.head.classifier.weight, generator=generator)
-    for name, parameter in network.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
-    return network
-
-
-@pytest.fixture(scope="session")
-def images() -> NDArray[np.float32]:
-    """Eight images for the network, (8, 3, 32, 32)."""
-    return np.random.default_rng(0).uniform(-1, 1, (8, 3, 32, 32)).astype(np.float32)
-
-
-@pytest.fixture(scope="session")
-def converted(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network as a TFLite file."""
-    return convert(network, (1, 3, 32, 32), tmp_path_factory.mktemp("models") / "tiny.tflite")
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from latency_lut import LatencyTable, Method
 from latency_lut.measure.adb import Adb, DeviceLost, PhoneError
 from latency_lut.measure.backend import build_model
-from latency_lut.measure.litert import load
 from latency_lut.measure.phone import open_phone, read_profile
 from latency_lut.provenance import Precision
+from latency_lut.tflite.runtime import load
 from nas.cli.app import app
 from searchspace import Op, OpKind
 from searchspace.support.errors import UserError
