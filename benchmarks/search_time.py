@@ -97,7 +97,7 @@ def climb(objective: Objective, evaluator: PredictorEvaluator, genotype: Genotyp
 def random_start(objective: Objective, evaluator: PredictorEvaluator, seed: int) -> Genotypes:
     """Return the best of 2,000 random networks within the budget."""
     rng = np.random.default_rng(seed)
-    drawn = objective.pull(objective.space.sample(rng, 2000), rng)
+    drawn = objective.pull(rng, objective.space.sample(rng, 2000))
     drawn = np.concatenate([drawn[objective.high_ms(drawn) <= objective.budget_ms], objective.fastest[None]])
     return np.asarray(drawn[evaluator.top1(drawn).argmax()])
 

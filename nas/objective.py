@@ -69,7 +69,10 @@ class Cost(Protocol):
 
 @dataclass(frozen=True)
 class Results:
-    """Evaluated networks: genotypes (n, choices); top-1 in percent, latency and its upper end in ms, each (n,)."""
+    """Proposed networks: genotypes (n, choices); top-1 in percent, latency and its upper end in ms, each (n,).
+
+    Top-1 is NaN where a network was priced over the ceiling and so was not evaluated.
+    """
 
     genotypes: Genotypes
     top1: Values
@@ -78,6 +81,14 @@ class Results:
 
     def __len__(self) -> int:
         return len(self.genotypes)
+
+    @property
+    def evaluated(self) -> Results:
+        """Those of the networks that were evaluated."""
+        known = ~np.isnan(self.top1)
+        if known.all():
+            return self
+        return Results(self.genotypes[known], self.top1[known], self.latency_ms[known], self.high_ms[known])
 
 
 class Objective:
@@ -132,9 +143,9 @@ class Objective:
         drawn = self.space.sample(rng, n * _DRAWS)
         affordable = self.affordable(drawn).reshape(n, _DRAWS)
         first = np.where(affordable.any(axis=1), affordable.argmax(axis=1), _DRAWS - 1)
-        return self.pull(drawn[np.arange(n) * _DRAWS + first], rng)
+        return self.pull(rng, drawn[np.arange(n) * _DRAWS + first])
 
-    def pull(self, genotypes: Genotypes, rng: np.random.Generator) -> Genotypes:
+    def pull(self, rng: np.random.Generator, genotypes: Genotypes) -> Genotypes:
         """Bring unaffordable genotypes under the ceiling, by giving random choices the fastest network's value.
 
         The share of choices given up grows from try to try and ends with the fastest network itself, so that this

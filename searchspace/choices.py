@@ -117,7 +117,7 @@ class ChoiceSet:
         """Draw n genotypes, each choice uniform over its values, shape (n, choices)."""
         return self.canonical(self._draw(rng, n))
 
-    def sample_from(self, probabilities: Sequence[NDArray[np.float64]], rng: np.random.Generator, n: int) -> Genotypes:
+    def sample_from(self, rng: np.random.Generator, probabilities: Sequence[NDArray[np.float64]], n: int) -> Genotypes:
         """Draw n genotypes, shape (n, choices), each choice by its vector of probabilities."""
         columns = [rng.choice(len(part), size=n, p=part / part.sum()) for part in probabilities]
         return self.canonical(np.stack(columns, axis=1).astype(np.uint8))
@@ -125,7 +125,7 @@ class ChoiceSet:
     def _draw(self, rng: np.random.Generator, n: int) -> Genotypes:
         return rng.integers(0, self.radices, size=(n, len(self.choices)), dtype=np.uint8)
 
-    def mutate(self, genotypes: Genotypes, rng: np.random.Generator, probability: float) -> Genotypes:
+    def mutate(self, rng: np.random.Generator, genotypes: Genotypes, probability: float) -> Genotypes:
         """Give each active choice another value with the given probability, and at least one choice per genotype.
 
         Choices that a mutation brings to life (deeper stage, other block) start at random values.
@@ -143,7 +143,7 @@ class ChoiceSet:
         filled = np.where(active, batch, self._draw(rng, len(batch)))
         return self.canonical(np.where(hit, moved, filled))
 
-    def crossover(self, first: Genotypes, second: Genotypes, rng: np.random.Generator) -> Genotypes:
+    def crossover(self, rng: np.random.Generator, first: Genotypes, second: Genotypes) -> Genotypes:
         """Mix two batches of parents (n, choices) choice by choice with equal chance.
 
         Where the chosen parent does not have the choice, the value comes from the other one.

@@ -49,7 +49,8 @@ StrategyOption = Annotated[
     str | None,
     typer.Option(
         "--strategy",
-        help="evolution, reinforce, random, tpe or learnt; default: evolution, after differentiable training learnt.",
+        help="evolution, reinforce, random, tpe, optuna:SAMPLER, learnt or module:Class of your own; "
+        "default: evolution, after differentiable training learnt.",
     ),
 ]
 EvaluationsOption = Annotated[

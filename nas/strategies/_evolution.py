@@ -35,40 +35,55 @@ class RegularisedEvolution(Strategy):
         sample: int = 50,
         mutation: float = 0.03,
         crossover: float = 0.5,
+        batch: int = 50,
     ) -> None:
         super().__init__(objective, seed)
         self.population = population
         self.sample = sample
         self.mutation = mutation
         self.crossover = crossover
+        self._batch = batch
         choices = len(self.space.choices)
         self._living = Results(np.empty((0, choices), np.uint8), np.empty(0), np.empty(0), np.empty(0))
 
     @classmethod
     def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
-        """Return one whose population lives through about fifty generations in a search of that many evaluations."""
-        population = min(max(evaluations // 50, 50), 1000)
-        return cls(objective, seed, population=population, sample=max(population // 20, 10))
+        """Return one whose population lives through about twenty generations in a search of that many evaluations.
+
+        Children are few at a time (5 to 50), so that the best of them are parents soon: batches the size of the
+        population make it random search.
+        """
+        population = min(max(evaluations // 25, 30), 1000)
+        sample = min(max(population // 4, 10), 50)
+        return cls(objective, seed, population=population, sample=sample, batch=min(max(evaluations // 250, 5), 50))
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Sizes of population and tournament, rates of mutation and crossover."""
+        """Sizes of population, tournament and batch, rates of mutation and crossover."""
         return {
             "population": self.population,
             "sample": self.sample,
             "mutation": self.mutation,
             "crossover": self.crossover,
+            "batch": self._batch,
         }
 
+    @property
+    def batch(self) -> int:
+        """A small part of the population, which the best children then belong to soon."""
+        return self._batch
+
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
-        if len(self._living) < self.population:
-            return self.space.sample(rng, n)
+        fresh = len(self._living) < self.population
+        return self._affordable(rng, self.space.sample if fresh else self._children, n)
+
+    def _children(self, rng: np.random.Generator, n: int) -> Genotypes:
         target_ms = self._targets(n, rng)
         first = self._living.genotypes[self._tournament(target_ms, rng)]
         second = self._living.genotypes[self._tournament(target_ms, rng)]
-        mixed = self.space.crossover(first, second, rng)
+        mixed = self.space.crossover(rng, first, second)
         children = np.where(rng.random((n, 1)) < self.crossover, mixed, first)
-        return self.space.mutate(children, rng, self.mutation)
+        return self.space.mutate(rng, children, self.mutation)
 
     def _targets(self, n: int, rng: np.random.Generator) -> Values:
         lowest, highest = float(self._living.high_ms.min()), self.objective.ceiling_ms
@@ -85,6 +100,7 @@ class RegularisedEvolution(Strategy):
 
     def _learn(self, results: Results) -> None:
         """Let the results join the queue and the oldest networks leave it."""
+        results = results.evaluated
         old, keep = self._living, slice(-self.population, None)
         self._living = Results(
             np.concatenate([old.genotypes, results.genotypes])[keep],

@@ -16,7 +16,7 @@ Learnt = Callable[[], Sequence[Values]]
 
 
 class LearntDistribution(Strategy):
-    """Proposes the most likely network first, then draws; learns nothing more.
+    """Proposes the most likely network first, brought under the ceiling, then draws; learns nothing more.
 
     `learnt` returns, once training has ended, one vector of probabilities for each choice of the space. It is called
     when the first network is asked for, so the strategy can be made before the training.
@@ -35,8 +35,8 @@ class LearntDistribution(Strategy):
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         probabilities = self._learnt()
-        proposals = self.space.sample_from(probabilities, rng, n)
+        proposals = self._affordable(rng, lambda rng, n: self.space.sample_from(rng, probabilities, n), n)
         if self._told == 0:
             most_likely = np.array([[part.argmax() for part in probabilities]], dtype=np.uint8)
-            proposals[0] = self.space.canonical(most_likely)[0]
+            proposals[0] = self.objective.pull(rng, self.space.canonical(most_likely))[0]
         return proposals

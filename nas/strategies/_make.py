@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from nas.objective import Objective
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
@@ -12,19 +14,21 @@ from nas.strategies._reinforce import Reinforce
 from searchspace.support.errors import UserError
 
 _STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce, OptunaStrategy)
+    strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce)
 }
-STRATEGY_NAMES = (*_STRATEGIES, LearntDistribution.name)
+_TPE, _OPTUNA = "tpe", "optuna:"
+STRATEGY_NAMES = (*_STRATEGIES, _TPE, LearntDistribution.name)
 _MOST_TRIALS = 5000  # of Optuna's samplers: about half an hour for 45 choices
 
 
 def make_strategy(
     name: str, objective: Objective, seed: int, evaluations: int, learnt: Learnt | None = None
 ) -> Strategy:
-    """Return a shipped strategy, sized for a search of that many evaluations.
+    """Return a strategy, sized for a search of that many evaluations.
 
-    `learnt` is the distribution that differentiable training learns. Raises UserError for an unknown name, or
-    `learnt` without such a training.
+    `name` is that of a shipped one, `optuna:SAMPLER`, or `module:Class` of a `Strategy` of the caller's own. `learnt`
+    is the distribution that differentiable training learns. Raises UserError for an unknown name, or `learnt`
+    without such a training.
     """
     if name == LearntDistribution.name:
         if learnt is None:
@@ -33,13 +37,34 @@ def make_strategy(
                 "give --data DATA --supernet-training differentiable"
             )
         return LearntDistribution(objective, seed, learnt)
-    if name not in _STRATEGIES:
-        raise UserError(f"unknown strategy {name!r}, expected one of {', '.join(STRATEGY_NAMES)}")
-    if name == RegularisedEvolution.name:
-        return RegularisedEvolution.sized(objective, seed, evaluations)
-    if name == OptunaStrategy.name and evaluations > _MOST_TRIALS:
+    if name == _TPE or name.startswith(_OPTUNA):
+        return _optuna(name, objective, seed, evaluations)
+    return _strategy_class(name).sized(objective, seed, evaluations)
+
+
+def _optuna(name: str, objective: Objective, seed: int, evaluations: int) -> Strategy:
+    if evaluations > _MOST_TRIALS:
         raise UserError(
             f"the strategy {name} is made for at most {_MOST_TRIALS:,} evaluations, its time grows with their square: "
             f"give --evaluations {_MOST_TRIALS} or fewer, or another strategy"
         )
-    return _STRATEGIES[name](objective, seed)
+    return OptunaStrategy(objective, seed, "TPESampler" if name == _TPE else name.removeprefix(_OPTUNA))
+
+
+def _strategy_class(name: str) -> type[Strategy]:
+    """Return a shipped class, or one given as `module:Class`; raises UserError saying what is wrong with it."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in _STRATEGIES:
+            known = f"one of {', '.join(STRATEGY_NAMES)}, optuna:SAMPLER, or module:Class of your own"
+            raise UserError(f"unknown strategy {name!r:.60}, expected {known}")
+        return _STRATEGIES[name]
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the strategy {name!r:.80} cannot be imported: {error}; is its folder in PYTHONPATH?"
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise UserError(f"{name!r:.80} is not a subclass of nas.strategies.Strategy")
+    return found

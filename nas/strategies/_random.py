@@ -9,9 +9,9 @@ from searchspace.choices import Genotypes
 
 
 class RandomSearch(Strategy):
-    """Every choice uniform; networks over the ceiling are pulled under it."""
+    """Every choice uniform, among the networks under the ceiling."""
 
     name = "random"
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
-        return self.space.sample(rng, n)
+        return self._affordable(rng, self.space.sample, n)

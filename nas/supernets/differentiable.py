@@ -76,7 +76,7 @@ class ArchitectureLogits(nn.Module):
 
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n canonical genotypes, shape (n, choices)."""
-        return self.space.sample_from(self.probabilities(), rng, n)
+        return self.space.sample_from(rng, self.probabilities(), n)
 
     def probabilities(self) -> list[Values]:
         """Return one vector of probabilities for each choice, the same to the bit wherever the logits lie."""

@@ -84,7 +84,7 @@ def test_pulling_makes_everything_affordable_and_leaves_the_affordable_alone(obj
     genotypes = objective.space.sample(np.random.default_rng(0), 300)
     affordable = tight.affordable(genotypes)
     assert not affordable.all()
-    pulled = tight.pull(genotypes, np.random.default_rng(1))
+    pulled = tight.pull(np.random.default_rng(1), genotypes)
     assert tight.affordable(pulled).all()
     assert np.array_equal(pulled[affordable], genotypes[affordable])
     assert np.array_equal(pulled, objective.space.canonical(pulled))

@@ -63,8 +63,8 @@ def test_architectures_survive_encoding_and_text(name, seed):
 def test_mutation_and_crossover_stay_canonical(name, seed, probability):
     space, rng = SPACES[name], np.random.default_rng(seed)
     parents = space.sample(rng, 16)
-    mutated = space.mutate(parents, rng, probability)
-    children = space.crossover(parents, mutated, rng)
+    mutated = space.mutate(rng, parents, probability)
+    children = space.crossover(rng, parents, mutated)
     for batch in (parents, mutated, children):
         assert batch.dtype == np.uint8 and (space.canonical(batch) == batch).all()
         assert (batch < space.radices).all()

@@ -1,7 +1,8 @@
 """The search loop: ask, price, filter, evaluate, journal, tell; then the winner and the Pareto front.
 
-Networks over the ceiling never reach the evaluator, and none is evaluated twice. Every batch is in the journal before
-the strategy hears of it, so that a killed search goes on, by replay, to the result it would have had.
+Networks over the ceiling never reach the evaluator, and none is evaluated twice. A strategy is told every network it
+proposed, those over the ceiling as not evaluated; they do not count as evaluations. Every batch is in the journal
+before the strategy hears of it, so that a killed search goes on, by replay, to the result it would have had.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def run_search(
 ) -> SearchResult:
     """Evaluate `evaluations` networks, those already in the journal included, in batches of `batch`.
 
+    Batches are smaller where the strategy wishes to hear of results earlier (`Strategy.batch`).
     `strategy` is new: the journal is replayed to it. Raises UserError when nothing within the budget was found;
     a KeyboardInterrupt is raised on with a message that says what was saved.
     """
@@ -117,7 +119,7 @@ def run_search(
         while search.done < evaluations:
             if progress is not None:
                 progress(search.progress(evaluations))
-            search.step(min(batch, evaluations - search.done))
+            search.step(min(batch, strategy.batch or batch, evaluations - search.done))
     except KeyboardInterrupt:
         saved = f"{search.done:,} of {evaluations:,} evaluations are saved in {journal.path}"
         raise KeyboardInterrupt(f"{saved}; the same command with --resume goes on from there.") from None
@@ -138,6 +140,7 @@ class _Search:
         self._history: list[Results] = []
         self._known: dict[bytes, float] = {}
         self._best: FoundNetwork | None = None
+        self._fruitless = 0
 
     def replay(self) -> None:
         """Take over what the journal holds."""
@@ -146,17 +149,16 @@ class _Search:
 
     def step(self, n: int) -> None:
         """Evaluate one batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
-        for _ in range(_FRUITLESS):
-            proposals = self.strategy.ask(n)
-            proposals = proposals[self.objective.affordable(proposals)]
-            if len(proposals):
-                break
-        else:
+        proposals = self.strategy.ask(n)
+        affordable = self.objective.affordable(proposals)
+        self._fruitless = 0 if affordable.any() else self._fruitless + 1
+        if self._fruitless == _FRUITLESS:
             raise UserError(
                 f"the strategy {self.strategy.name} proposed only networks over {self.objective.ceiling_ms:g} ms, "
                 f"{_FRUITLESS} times in a row: give a larger budget"
             )
-        top1 = self._evaluate(proposals)
+        top1 = np.full(len(proposals), np.nan)
+        top1[affordable] = self._evaluate(proposals[affordable])
         self.journal.append(proposals, top1)
         self._take(self.objective.results(proposals, top1))
 
@@ -173,8 +175,9 @@ class _Search:
         return np.array([self._known[key] for key in keys])
 
     def _take(self, results: Results) -> None:
-        self._known.update(zip((row.tobytes() for row in results.genotypes), results.top1.tolist(), strict=True))
         self.strategy.tell(results)
+        results = results.evaluated
+        self._known.update(zip((row.tobytes() for row in results.genotypes), results.top1.tolist(), strict=True))
         self._history.append(results)
         self.done += len(results)
         index = self.objective.best(results)

@@ -1,8 +1,9 @@
 """The journal of a search: append-only JSON lines, one batch a line, from which a search is continued.
 
     {"format": "search-journal/1", "header": {...what decides the search...}}
-    {"genotypes": "<hex, one byte a choice>", "top1": [75.1, ...]}
+    {"genotypes": "<hex, one byte a choice>", "top1": [75.1, null, ...]}
 
+Every network the strategy proposed is there; null stands for one over the ceiling, which was priced but not evaluated.
 The header is compared when a search is resumed. Each batch is written with one write and flushed; the last line may
 be torn by a crash and is then dropped. Latencies are not stored: the header pins the table they follow from.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +29,7 @@ _FORMAT = "search-journal/1"
 
 
 class Batch(NamedTuple):
-    """Genotypes of shape (n, choices) and their top-1 in percent, shape (n,)."""
+    """Genotypes of shape (n, choices) and their top-1 in percent, shape (n,), NaN where not evaluated."""
 
     genotypes: Genotypes
     top1: NDArray[np.float64]
@@ -67,8 +69,9 @@ class Journal:
         return cls(path, batches)
 
     def append(self, genotypes: Genotypes, top1: NDArray[np.float64]) -> None:
-        """Write one batch: (n, choices) and (n,); raises OSError when the disk refuses."""
-        self._write({"genotypes": genotypes.astype(np.uint8).tobytes().hex(), "top1": top1.tolist()})
+        """Write one batch: (n, choices) and (n,), NaN as null; raises OSError when the disk refuses."""
+        known = [None if math.isnan(value) else value for value in top1.tolist()]
+        self._write({"genotypes": genotypes.astype(np.uint8).tobytes().hex(), "top1": known})
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         line = (json.dumps(entry, separators=(",", ":"), allow_nan=False) + "\n").encode()
