@@ -64,6 +64,13 @@ def predict(table: LatencyTable, architecture: Architecture, allow_extrapolation
     With `allow_extrapolation` such ops are estimated instead, and the prediction is flagged.
     """
     layers = [(layer.name, layer.ops) for layer in architecture.ops()]
+    return predict_layers(table, layers, allow_extrapolation)
+
+
+def predict_layers(
+    table: LatencyTable, layers: Sequence[tuple[str, Sequence[Op]]], allow_extrapolation: bool = False
+) -> Prediction:
+    """Predict the time of a whole network given as named lists of ops; raises as `predict` does."""
     return _predict(table, layers, overhead_ms(table.provenance), allow_extrapolation)
 
 

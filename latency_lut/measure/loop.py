@@ -54,17 +54,34 @@ def measure(
         built = [build_model(task, precision) for task in batch_tasks]
         models = [reference_model, *(model for model, _ in built), reference_model]
         copy_counts = [copies, *(count for _, count in built), copies]
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            batch = _as_batch(batch_tasks, backend.time(models), copy_counts)
-            best_ms = min(best_ms, batch.reference_ms)
-            steady = batch.change <= MAX_CHANGE and batch.reference_ms <= best_ms * (1 + MAX_SLOWDOWN)
-            if steady or attempt == MAX_ATTEMPTS:
-                break
-            backend.cool_down(attempt)
+        batch = _steady_batch(backend, batch_tasks, models, copy_counts, best_ms)
+        best_ms = min(best_ms, batch.reference_ms)
         journal.append(batch.measurements)
         done += len(batch_tasks)
     if tasks:
         on_progress(len(tasks), len(tasks), tasks[-1])
+
+
+def time_file(backend: Backend, model: bytes, precision: Precision) -> Measurement:
+    """Time one TFLite model as `measure` times a whole network; `precision` is that of the reference op beside it."""
+    reference_model, copies = build_model(REFERENCE_OP, precision)
+    models, counts = [reference_model, model, reference_model], [copies, 1, copies]
+    (measurement,) = _steady_batch(backend, [REFERENCE_OP], models, counts, math.inf).measurements.values()
+    return measurement
+
+
+def _steady_batch(
+    backend: Backend, tasks: Sequence[Task], models: Sequence[bytes], copies: Sequence[int], best_ms: float
+) -> _Batch:
+    """Time reference op, tasks, reference op, again where the device changed meanwhile or is slower than it was."""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        batch = _as_batch(tasks, backend.time(models), copies)
+        best_ms = min(best_ms, batch.reference_ms)
+        if batch.change <= MAX_CHANGE and batch.reference_ms <= best_ms * (1 + MAX_SLOWDOWN):
+            break
+        if attempt < MAX_ATTEMPTS:
+            backend.cool_down(attempt)
+    return batch
 
 
 def _as_batch(tasks: Sequence[Task], timings: Sequence[Timing], copies: Sequence[int]) -> _Batch:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from searchspace.support.optional import missing_package
+from latency_lut.tflite.runtime import schema
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -41,11 +41,7 @@ class Graph:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        try:
-            from ai_edge_litert import schema_py_generated
-        except ImportError as error:
-            raise missing_package("writing TFLite models", "litert", error) from error
-        self.schema: Any = schema_py_generated
+        self.schema: Any = schema("writing TFLite models")
         self.inputs: list[int] = []
         self.outputs: list[int] = []
         self.output_names: list[str] = []

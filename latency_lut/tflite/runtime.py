@@ -21,6 +21,28 @@ from searchspace.support.optional import missing_package
 Images = NDArray[Any]
 
 
+def schema(purpose: str) -> Any:
+    """Return the classes of the TFLite schema; raises UserError when LiteRT, which brings them, is not installed."""
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise missing_package(purpose, "litert", error) from error
+    return schema_py_generated
+
+
+def check_readable(content: bytes, where: str) -> None:
+    """Raise UserError unless LiteRT finds the content to be a whole TFLite model of operators it knows."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise missing_package("reading TFLite models", "litert", error) from error
+    try:
+        with quiet():
+            Interpreter(model_content=content)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{where} is no TFLite model: {error}") from error
+
+
 def load(model: str | Path | bytes, threads: int = 1) -> Any:
     """Return a LiteRT interpreter, tensors allocated, of a TFLite file or its content.
 

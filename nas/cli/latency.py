@@ -27,7 +27,7 @@ NetworksArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="NETWORK...",
-        help="One or more: a reference name, a YAML file, a run folder, or compact text.",
+        help="One or more: a reference name, a YAML file, a run folder, or compact text; or one TFLite file.",
         show_default=False,
     ),
 ]
@@ -50,7 +50,15 @@ def latency(
       nas latency mobilenet_v3_large --device pixel
       nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel
       nas latency runs/NAME --device pixel --json
+      nas latency FILE.tflite --device pixel       a file of anybody's, priced by its operators
+      nas latency FILE.tflite --device host        and timed on this machine
     """
+    if any(network.endswith(".tflite") for network in networks):
+        from nas.cli._latency_file import latency_of_file, refuse_mixed
+
+        refuse_mixed(networks)
+        latency_of_file(networks[0], device, extrapolate, json)
+        return
     table = load_device(device)
     architectures = [resolve_network(network) for network in networks]
     predictions = [predict(table, architecture, extrapolate) for architecture in architectures]

@@ -1,0 +1,158 @@
+"""The primitive operations of a TFLite file that somebody made, so that a latency table can price it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from latency_lut.tflite.read import Operator, Tensor, TFLiteGraph
+from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
+
+# What costs next to nothing beside the rest, or is part of what is priced as another op.
+_FREE = frozenset({"RESHAPE", "SQUEEZE", "SOFTMAX", "QUANTIZE", "DEQUANTIZE", "SLICE", "STRIDED_SLICE", "SPLIT"})
+_UNPRICED = frozenset({"PAD", "RELU", "RELU6", "TRANSPOSE", "MUL", "ADD"})
+
+
+@dataclass(frozen=True)
+class FoundOps:
+    """The ops of a file, each with the name of its output tensor, and how many operators no table prices, by name."""
+
+    ops: tuple[tuple[str, Op], ...]
+    unpriced: dict[str, int]
+
+
+def found_ops(graph: TFLiteGraph) -> FoundOps:
+    """Return the ops of a file in running order.
+
+    Raises UserError naming the first operator that is none of this project's ops.
+    """
+    ops: list[tuple[str, Op]] = []
+    unpriced: dict[str, int] = {}
+    for operator in graph.operators:
+        op = _op_of(operator)
+        if op is not None:
+            ops.append((operator.outputs[0].name, op))
+        elif operator.name not in _FREE:
+            unpriced[operator.name] = unpriced.get(operator.name, 0) + 1
+    if not ops:
+        raise UserError("the file holds no operator that a latency table knows")
+    return FoundOps(tuple(ops), unpriced)
+
+
+def _op_of(operator: Operator) -> Op | None:
+    """Return the op, or None for an operator that no table prices."""
+    reader = _READERS.get(operator.name)
+    if reader is None:
+        if operator.name in _FREE | _UNPRICED:
+            return None
+        raise _unknown(operator, f"known are {', '.join(sorted(_READERS.keys() | _FREE | _UNPRICED))}")
+    return reader(operator)
+
+
+def _unknown(operator: Operator, expected: str) -> UserError:
+    shapes = " and ".join("x".join(map(str, one.shape)) for one in operator.inputs if one is not None)
+    return UserError(f"no latency table knows {operator.name} of {shapes} ({operator.outputs[0].name}); {expected}")
+
+
+def _map(operator: Operator, tensor: Tensor) -> tuple[int, int]:
+    """Return (size, channels) of a square map, or of a vector as a map of one pixel."""
+    if len(tensor.shape) in (1, 2) and (len(tensor.shape) == 1 or tensor.shape[0] == 1):
+        return 1, tensor.shape[-1]
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[1] != tensor.shape[2]:
+        raise _unknown(operator, "expected one image with square maps, 1xSxSxC")
+    return tensor.shape[1], tensor.shape[3]
+
+
+def _activations(operator: Operator) -> list[Tensor]:
+    """Return the inputs that are computed rather than constant."""
+    return [one for one in operator.inputs if one is not None and one.constant is None]
+
+
+def _convolution(operator: Operator) -> Op:
+    options, weights = operator.options, operator.inputs[1]
+    assert weights is not None
+    size, channels = _map(operator, _source(operator))
+    out_size, out = _map(operator, operator.outputs[0])
+    kernel, stride = weights.shape[1], options["strideW"]
+    depthwise = operator.name == "DEPTHWISE_CONV_2D"
+    plain = weights.shape[2] == kernel and options["strideH"] == stride and options.get("dilationWFactor", 1) == 1
+    if not plain or (out != channels if depthwise else weights.shape[3] != channels):
+        raise _unknown(operator, "expected square kernels, one stride, no dilation, no groups but depthwise")
+    if depthwise:
+        return Op(OpKind.DWCONV, size, channels, channels, kernel, stride)
+    if size == kernel == 1:
+        return Op(OpKind.LINEAR, 1, channels, out)
+    # VALID padding behind a PAD: priced as the SAME convolution that gives the same map.
+    return Op(OpKind.CONV, size if -(-size // stride) == out_size else out_size * stride, channels, out, kernel, stride)
+
+
+def _source(operator: Operator) -> Tensor:
+    source = operator.inputs[0]
+    assert source is not None
+    return source
+
+
+def _linear(operator: Operator) -> Op:
+    weights = operator.inputs[1]
+    assert weights is not None
+    return Op(OpKind.LINEAR, 1, weights.shape[1], weights.shape[0])
+
+
+def _pool(operator: Operator) -> Op:
+    size, channels = _map(operator, _source(operator))
+    if _map(operator, operator.outputs[0]) != (1, channels):
+        raise _unknown(operator, "expected pooling of the whole map")
+    return Op(OpKind.POOL, size, channels, channels)
+
+
+def _sum(operator: Operator) -> Op | None:
+    if len(_activations(operator)) < 2:
+        return None
+    size, channels = _map(operator, operator.outputs[0])
+    return Op(OpKind.ADD, size, channels, channels)
+
+
+def _product(operator: Operator) -> Op | None:
+    """Return the gating of squeeze-excite, or the last step of a hard sigmoid written out."""
+    size, channels = _map(operator, operator.outputs[0])
+    computed = [_map(operator, tensor) for tensor in _activations(operator)]
+    if len(computed) < 2:
+        return Op(OpKind.SIGMOID, 1, channels, channels) if size == 1 else None
+    if computed[0] == computed[1] and size > 1:
+        raise _unknown(operator, "expected a gate of one pixel; h-swish is known as HARD_SWISH")
+    return Op(OpKind.SCALE, size, channels, channels)
+
+
+def _logistic(operator: Operator) -> Op:
+    size, channels = _map(operator, operator.outputs[0])
+    if size != 1:
+        raise _unknown(operator, "expected a gate of one pixel")
+    return Op(OpKind.SIGMOID, 1, channels, channels)
+
+
+def _hard_swish(operator: Operator) -> Op:
+    size, channels = _map(operator, operator.outputs[0])
+    return Op(OpKind.HSWISH, size, channels, channels)
+
+
+def _concatenation(operator: Operator) -> Op:
+    size, channels = _map(operator, operator.outputs[0])
+    if operator.options.get("axis") not in (3, -1):
+        raise _unknown(operator, "expected concatenation of channels")
+    return Op(OpKind.CONCAT, size, channels, channels)
+
+
+_READERS: dict[str, Callable[[Operator], Op | None]] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _convolution,
+    "FULLY_CONNECTED": _linear,
+    "MEAN": _pool,
+    "SUM": _pool,
+    "AVERAGE_POOL_2D": _pool,
+    "ADD": _sum,
+    "MUL": _product,
+    "LOGISTIC": _logistic,
+    "HARD_SWISH": _hard_swish,
+    "CONCATENATION": _concatenation,
+}
