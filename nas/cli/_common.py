@@ -53,16 +53,6 @@ def note_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def note_versions(changed: tuple[str, ...]) -> None:
-    """Say, on resuming, which versions are not those the run was started with: it may end in another result."""
-    if changed:
-        note_console().print(
-            "Note: this run was started by other versions; it may end in another result than an unbroken run:\n  "
-            + "\n  ".join(changed),
-            markup=False,
-        )
-
-
 def network_title(network: str) -> str:
     """Return what to call a network given as NETWORK: its name or path, or for compact text its first tokens."""
     return network if "," not in network else f"{network[:24]}..."

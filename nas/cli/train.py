@@ -14,7 +14,6 @@ from nas.cli._common import (
     ResumeOption,
     SeedOption,
     note_console,
-    note_versions,
     output_console,
     print_json,
 )
@@ -22,7 +21,6 @@ from nas.data_kinds import DATA_KINDS
 
 if TYPE_CHECKING:
     from nas.jobs.train.run import TrainJob, TrainSettings
-    from nas.runs import RunPlace
     from nas.training.execution import Execution
 
 DataOption = Annotated[
@@ -99,7 +97,7 @@ def train(
       nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
     """
     from nas.jobs.train.run import TrainSettings
-    from nas.runs import run_place
+    from nas.runs import run_path
     from nas.training import distributed
 
     settings = TrainSettings(
@@ -117,40 +115,34 @@ def train(
         from_scratch=from_scratch,
     )
     with distributed.process_group():
-        place = run_place(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
+        default = run_path(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
+        place = Path(distributed.from_first(str(default)))
         execution = _execution(torch_device, bf16, channels_last, compile)
-        result, path = _run(settings, execution, place, resume, checkpoint_seconds, export)
+        result = _run(settings, execution, place, resume, checkpoint_seconds, export)
         if not distributed.is_first():
             return
     if json:
-        print_json(result | {"folder": str(path)})
+        print_json(result | {"folder": str(place)})
     else:
-        _print_result(result, path)
+        _print_result(result, place)
 
 
 def _run(
-    settings: TrainSettings,
-    execution: Execution,
-    place: RunPlace,
-    resume: bool,
-    checkpoint_seconds: float,
-    export: bool,
-) -> tuple[dict[str, Any], Path]:
+    settings: TrainSettings, execution: Execution, place: Path, resume: bool, checkpoint_seconds: float, export: bool
+) -> dict[str, Any]:
     from nas.cli._train_progress import DecodingProgress, TrainProgress
     from nas.jobs.train.run import TENSORBOARD, prepare, run_job
     from nas.training import distributed
-    from nas.training.tensorboard import TensorBoardLog
+    from nas.training.tensorboard import tensorboard_logs
 
     console = note_console()
     console.quiet = not distributed.is_first()
     with DecodingProgress(console) as decoding:
         job = prepare(settings, execution, place, resume=resume, decoding=decoding)
-    note_versions(job.folder.changed_versions)
     _print_start(job, console)
-    others = (TensorBoardLog(job.folder.file(TENSORBOARD)),) if distributed.is_first() else ()
-    with job.folder, TrainProgress(console, job.recipe.epochs, others) as progress:
-        result = run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
-    return result, job.folder.path
+    others = tensorboard_logs(place / TENSORBOARD) if distributed.is_first() else ()
+    with TrainProgress(console, job.recipe.epochs, others) as progress:
+        return run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
 
 
 def _execution(torch_device: str | None, bf16: bool | None, channels_last: bool, compile: bool) -> Execution:
@@ -186,7 +178,7 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
             f"exported {export['file']}: top-1 {check['tflite_top1']:.2f} % against {check['torch_top1']:.2f} % in "
             f"PyTorch on {check['images']} images; {export['host_latency_ms']:.2f} ms on this machine"
         )
-    console.print(f"written to {place}", markup=False)
+    console.print(f"written to {place}")
 
 
 def _slug(network: str) -> str:

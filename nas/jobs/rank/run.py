@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,21 +19,22 @@ import numpy as np
 from nas.evaluators import SupernetEvaluator
 from nas.jobs.search.scoring import Report, TrainingStage, Watch
 from nas.objective import Values
+from nas.report.drawing import new_drawing, write_picture
 from nas.runs.folder import RunFolder
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_supernet
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
-from searchspace.support.files import read_text, sha256_text
-from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
+from searchspace.support.files import read_text, sha256_text, write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
     from latency_lut import LatencyTable
     from nas.data import Data
     from searchspace.supernet import Supernet
 
 SCORES = "scores.jsonl"
-KIND = LogKind(format="rank-scores/1", name="log of scores", older=(HEADERLESS,))
 NETWORKS = "networks.csv"
 PICTURE = "ranking.png"
 RESAMPLES = 1000
@@ -239,29 +241,24 @@ def _remembered(
     compute: Callable[[Genotypes], dict[str, float]],
     report: Report,
 ) -> list[dict[str, float]]:
-    """Compute something of every network, each once: a log remembers it."""
+    """Compute something of every network, each once: lines of a file remember it; a torn last line is dropped."""
+    path = folder.file(SCORES)
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+        write_atomic(path, "".join(lines))
+    known = {(entry["what"], tuple(entry["genotype"])): entry["found"] for entry in map(json.loads, lines)}
     found = []
-    with Log.open(KIND, folder.file(SCORES), folder.settings) as log:
-        known = dict(_known(entry, log.path) for entry in log.entries)
+    with path.open("a") as file:
         for number, genotype in enumerate(genotypes, start=1):
             key = (what, tuple(genotype.tolist()))
             if key not in known:
                 known[key] = compute(genotype)
-                log.append({"what": what, "genotype": key[1], "found": known[key]})
+                file.write(json.dumps({"what": what, "genotype": key[1], "found": known[key]}) + "\n")
+                file.flush()
             report(number, len(genotypes))
             found.append(known[key])
     return found
-
-
-def _known(entry: Entry, path: Path) -> tuple[tuple[str, tuple[int, ...]], dict[str, float]]:
-    document = entry.document
-    try:
-        found = {str(name): float(value) for name, value in document["found"].items()}
-        if not all(np.isfinite(list(found.values()))) or not 0 <= found["top1"] <= 100:
-            raise ValueError(f"a top-1 of {found['top1']:g} %")
-        return (document["what"], tuple(document["genotype"])), found
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(KIND, path, entry.line, f"not a score ({str(error)[:100]})") from None
 
 
 def _report(
@@ -279,7 +276,8 @@ def _report(
     compared = compare(scores, truth.top1)
     columns = {"genotype": ["".join(map(str, row)) for row in truth.genotypes.tolist()], "top1": truth.top1} | scores
     folder.write(NETWORKS, _csv(columns))
-    folder.write(PICTURE, draw_ranking(scores["supernet loss"], truth, compared["supernet loss"]["all"]))
+    loss, correlation = scores["supernet loss"], compared["supernet loss"]["all"]
+    write_picture(folder, PICTURE, lambda: draw_ranking(loss, truth, correlation))
     result = {
         "space": settings.space,
         "networks": len(networks),
@@ -301,18 +299,14 @@ def _csv(columns: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def draw_ranking(score: Values, truth: Truth, found: Correlation) -> bytes:
-    """Return a picture (PNG) of the supernet's score against the truth."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.add_subplot()
+def draw_ranking(score: Values, truth: Truth, found: Correlation) -> Drawing:
+    """Draw the supernet's score against the truth."""
+    drawing = new_drawing(5, 4)
+    axes = drawing.add_subplot()
     axes.scatter(-score, truth.top1, s=8, alpha=0.6, linewidths=0)
     axes.invert_xaxis()
     axes.set_xlabel("loss with the supernet's weights, nats")
     axes.set_ylabel(f"top-1, % ({truth.source.split(',')[0]})")
     interval = f"{found.kendall_low:.3f} to {found.kendall_high:.3f}"
     axes.set_title(f"Kendall tau {found.kendall:.3f} ({interval}), {found.count} networks", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": ""})
-    return buffer.getvalue()
+    return drawing

@@ -15,7 +15,7 @@ from nas.jobs.slim.run import SlimOutcome
 from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network
 from nas.jobs.slim.verdict import scores, verdict
-from nas.report.pictures import png_bytes
+from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE
 from netadapt.loop import Step
 from searchspace.architecture import Architecture
@@ -38,8 +38,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
         filled_network(outcome.result.architecture, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind
     )
     folder.write(STEPS_CSV, steps_csv(outcome.steps))
-    folder.write(CHANNELS_PNG, png_bytes(channels_picture(outcome)))
-    folder.write(PATH_PNG, png_bytes(path_picture(outcome)))
+    write_picture(folder, CHANNELS_PNG, lambda: channels_picture(outcome))
+    write_picture(folder, PATH_PNG, lambda: path_picture(outcome))
     timing = export_and_time(outcome) if export else None
     if isinstance(timing, HostTiming):
         measured = {"measured_saving_pct": timing.measured_saving_pct}

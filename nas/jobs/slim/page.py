@@ -14,11 +14,10 @@ from nas.jobs.slim.timing import HostTiming
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report import sections
 from nas.report.page import Figure, Section, render_page
-from nas.report.pictures import svg_text
 from searchspace.architecture import Architecture
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
+    pass
 
 
 def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare: Architecture | None) -> str:
@@ -27,8 +26,10 @@ def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare
     parts = [
         Section("What happened", _sentences(verdict(scores(outcome.finals))), _honesty(outcome)),
         Section("Accuracy", _accuracies(outcome), "Test split, opened once for each finished network."),
-        Section("The way down", _picture(path_picture(outcome), "accuracy against cost"), _path_note(settings)),
-        Section("Channels before and after", _picture(channels_picture(outcome), "channels of every group")),
+        Section("Accuracy against cost", _path_drawing(outcome), _path_note(settings)),
+        Section(
+            "Channels before and after", sections.picture(lambda: channels_picture(outcome), "channels of every group")
+        ),
         Section("Steps", _steps(outcome)),
     ]
     if compare is not None:
@@ -125,8 +126,8 @@ def _path_note(settings: SlimSettings) -> str:
     return f"{steps}; proposals were compared by {judged}."
 
 
-def _picture(drawing: Drawing, description: str) -> Markup:
-    return sections.picture(svg_text(drawing), description)
+def _path_drawing(outcome: SlimOutcome) -> Markup:
+    return sections.picture(lambda: path_picture(outcome), "accuracy against cost")
 
 
 def _steps(outcome: SlimOutcome) -> Markup:
@@ -144,7 +145,7 @@ def _steps(outcome: SlimOutcome) -> Markup:
         for step in outcome.steps
     ]
     columns = ("step", "group", "channels", "cost before", "predicted cost", "top-1 before", "top-1 after", "proposals")
-    return sections.table(columns, rows, numbers=(0, 2, 3, 4, 5, 6, 7))
+    return sections.table(columns, rows, numbers=(0, 2, 3, 4, 5, 6, 7), minor=(3, 5, 7))
 
 
 def _side_by_side(outcome: SlimOutcome, other: Architecture) -> Markup:

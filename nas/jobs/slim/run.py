@@ -15,7 +15,7 @@ from nas.jobs.slim.history import STATE, Finals, Lineage, key_of, load_state_fil
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
 from nas.jobs.slim.start import Seed, find_seed
 from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, train_final
-from nas.runs import RunFolder, RunPlace
+from nas.runs import RunFolder
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
 from netadapt.importance import Criterion
@@ -99,7 +99,7 @@ def resource_of(settings: SlimSettings) -> Resource:
             return Params()
 
 
-def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = False) -> SlimJob:
+def prepare(settings: SlimSettings, out: Path, *, resume: bool = False) -> SlimJob:
     """Check everything that can be wrong, then open the run's folder.
 
     Raises UserError, before anything is trained or written, for an unknown network or device, weights of another
@@ -112,9 +112,9 @@ def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = Fals
     target = parse_target(settings.target, settings.resource, seed_cost.upper)
     check_target(seed.architecture, pricer, target, settings.widths())
     given = _identity(settings, resource)
-    folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given, "netadapt")
+    folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given)
     if folder.is_complete:
-        raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out")
+        raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out")
     return SlimJob(settings=settings, seed=seed, pricer=pricer, seed_cost=seed_cost, target=target, folder=folder)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.data import Data, Split, load_data, sample
+from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
-from nas.runs import RunFolder, RunPlace
+from nas.report.drawing import write_picture
+from nas.runs import RunFolder
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import Accuracy, evaluate
@@ -27,6 +29,7 @@ from searchspace.yaml_io import save_architecture
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
+REPORT = "report.html"
 MODEL = "model.tflite"
 TENSORBOARD = "tensorboard"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
@@ -83,7 +86,7 @@ class TrainJob:
 def prepare(
     settings: TrainSettings,
     execution: Execution,
-    out: Path | RunPlace,
+    out: Path,
     *,
     resume: bool = False,
     decoding: Callable[[int, int], None] | None = None,
@@ -144,9 +147,10 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name)
     save_architecture(network.architecture, folder.file("architecture.yaml"))
     title = f"{job.settings.network if ',' not in job.settings.network else 'network'} on {job.settings.data}"
-    folder.write(CURVE, draw_curve(history, title))
+    write_picture(folder, CURVE, lambda: draw_curve(history, title))
     result = _result(job, history, test)
     result["export"] = _export(network, job) if export else None
+    folder.write(REPORT, train_page(result, history, network.architecture, asdict(job.settings)))
     folder.finish(result)
     return result
 
@@ -180,15 +184,15 @@ def _load(settings: TrainSettings, decoding: Callable[[int, int], None] | None) 
     return load()
 
 
-def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool) -> RunFolder:
-    """Open the folder in the first process; the others are told which one it is."""
+def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> RunFolder:
     if not distributed.is_first():
-        return RunFolder(distributed.from_first(""), settings)
-    folder = RunFolder.reopen(out, settings) if resume else RunFolder.create(out, settings, "train")
-    if folder.is_complete:
-        raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out to train again")
-    distributed.from_first(str(folder.path))
-    return folder
+        return RunFolder(out)
+    if resume:
+        folder = RunFolder.reopen(out, settings)
+        if folder.is_complete:
+            raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out to train again")
+        return folder
+    return RunFolder.create(out, settings)
 
 
 def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
