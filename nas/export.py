@@ -7,7 +7,7 @@ a metadata entry `nas.weights`, so that an untrained export is never mistaken fo
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ METADATA_KEY = "nas.weights"
 TRAINED, UNTRAINED = "trained", "untrained"
 # XNNPACK sums in another order than torch; over a MobileNet's depth that stays below this share of the output's range.
 AGREEMENT = 1e-3
+# Near ties may fall the other way; a file that answers otherwise more often is not the network that was tested.
+SAME_ANSWERS_PCT = 95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,31 @@ def check_accuracy(
         tflite_top1=100 * float(np.mean(found == labels)),
         same_answer_pct=100 * float(np.mean(found == expected)),
     )
+
+
+def export_trained(
+    network: Network,
+    path: str | Path,
+    images: NDArray[np.float32],
+    labels: NDArray[np.integer[Any]],
+    *,
+    seed: int = 0,
+) -> tuple[ExportRecord, AccuracyCheck]:
+    """Export a trained network, and mark the file so only once it has classified `images` as torch does.
+
+    Images are those of `check_accuracy`. Raises UserError as `export_network` does, and where the answers differ.
+    """
+    path = Path(path)
+    record = export_network(network, path, trained=False, seed=seed)
+    check = check_accuracy(network, path, images, labels)
+    if check.same_answer_pct < SAME_ANSWERS_PCT:
+        path.unlink()
+        raise UserError(
+            f"the exported model answers as torch on {check.same_answer_pct:.1f} % of {check.images} images, expected "
+            f"at least {SAME_ANSWERS_PCT:g} %; the file was removed. Check the versions of torch and litert-torch."
+        )
+    mark_weights(path, TRAINED)
+    return replace(record, weights=TRAINED, size_bytes=path.stat().st_size), check
 
 
 def host_name() -> str:

@@ -14,6 +14,7 @@ from nas.cli._common import (
     SeedOption,
     note_console,
     print_json,
+    print_warnings,
 )
 from nas.cli._errors import resumable
 from nas.cli._supernet_options import (
@@ -125,6 +126,7 @@ def search(
     from nas.jobs.search.scoring import PredictedScoring, Scoring
     from nas.objective import parse_budget
     from nas.runs import RunFolder, run_path
+    from searchspace.low_resolution import SMALL_PX
 
     if data is None:
         _refuse_image_options(context)
@@ -157,9 +159,11 @@ def search(
             search_images=search_images,
             seed=seed,
         )
-        scoring, chosen = open_scoring(images), chosen | images.as_dict()
+        scoring, chosen = open_scoring(images, settings.space), chosen | images.as_dict()
     place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
-    shared = {"seed": seed, "image_size": image_size, "subset": subset}
+    # NetAdapt slims the network at the resolution that was priced; only images under 64 px stand in for larger ones.
+    stands_in = image_size if image_size is not None and image_size < SMALL_PX else None
+    shared = {"seed": seed, "image_size": stands_in, "subset": subset}
     slimming = None if netadapt is None else _slim_settings(netadapt, settings, place, data, **shared)
     prepared = prepare_search(settings, scoring)
     if export:
@@ -173,6 +177,7 @@ def search(
             summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
         if not json:
             print_summary(summary, place)
+    print_warnings(result.get("trained", {}).get("warnings", ()))
     if slimming is not None:
         result |= {"netadapt": _hand_on(slimming, place / "netadapt", export=export, quiet=json)}
     if json:

@@ -178,7 +178,8 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     space = load_space(settings.space)
     check_mode(settings.supernet.mode)
     images = settings.supernet
-    data = load_data(images.data, images.image_size, images.seed, images.subset)
+    resolution = max(space.spec.resolutions)
+    data = load_data(images.data, images.image_size, images.seed, images.subset, resolution=resolution)
     space = space.with_classes(len(data.classes))
     known = published(settings.against, space, settings.networks) if settings.against else None
     return RankInputs(data, space, table, known)

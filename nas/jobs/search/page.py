@@ -135,6 +135,8 @@ def finding_facts(findings: Mapping[str, Any]) -> dict[str, str]:
         "images": f"{findings['data']} at {findings['image_size']} pixels",
         "runs there as": findings["runs_as"],
     }
+    if change := findings.get("change"):
+        found["on these images"] = change
     if check := findings.get("export_check"):
         found["exported file"] = (
             f"{check['tflite_top1']:.2f} % of {check['images']} test images, PyTorch {check['torch_top1']:.2f} %, "

@@ -25,7 +25,7 @@ def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare
     job, settings = outcome.job, outcome.job.settings
     parts = [
         Section("What happened", _sentences(verdict(scores(outcome.finals))), _honesty(outcome)),
-        Section("Accuracy", _accuracies(outcome), "Test split, opened once for each finished network."),
+        Section("Accuracy", _accuracies(outcome), _resolution_note(outcome)),
         Section("Accuracy against cost", _path_drawing(outcome), _path_note(settings)),
         Section(
             "Channels before and after", sections.picture(lambda: channels_picture(outcome), "channels of every group")
@@ -120,6 +120,14 @@ def _accuracies(outcome: SlimOutcome) -> Markup:
     return sections.table(columns, rows, numbers=range(1, len(columns)), chosen=0)
 
 
+def _resolution_note(outcome: SlimOutcome) -> str:
+    job = outcome.job
+    accuracy, cost = job.seed.form.image_size, job.seed.architecture.resolution
+    where = f"at {cost} px" if accuracy == cost else f"at {accuracy} px; costs are of the networks at {cost} px"
+    note = f"Test split, opened once for each finished network. Accuracies {where}."
+    return note if job.change is None else f"{note} On these images {job.change}."
+
+
 def _path_note(settings: SlimSettings) -> str:
     judged = "top-1" if settings.score.value == "top1" else "loss (the split holds few images)"
     steps = f"Each point is one accepted step after {settings.tune_steps} steps of fine-tuning"
@@ -178,6 +186,8 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
             "measured saving": f"{timing.measured_saving_pct:.1f} %",
             f"saving predicted for {timing.predicted_by}": f"{timing.predicted_saving_pct:.1f} %",
             "this machine": f"{record.host}; {record.runtime}",
+            "resolution": f"{record.resolution} px, as it was tested",
+            "same answer as torch": f"on {timing.check.same_answer_pct:.1f} % of {timing.check.images} test images",
             "difference to torch": f"{record.output_error:.1e} of the outputs' range",
         }
     )
