@@ -73,6 +73,16 @@ def print_warnings(warnings: Iterable[str]) -> None:
         note_console().print(Text(f"WARNING: {warning}", style="bold red"), soft_wrap=True)
 
 
+def note_versions(changed: tuple[str, ...]) -> None:
+    """Say, on resuming, which versions are not those the run was started with: it may end in another result."""
+    if changed:
+        note_console().print(
+            "Note: this run was started by other versions; it may end in another result than an unbroken run:\n  "
+            + "\n  ".join(changed),
+            markup=False,
+        )
+
+
 def network_title(network: str) -> str:
     """Return what to call a network given as NETWORK: its name or path, or for compact text its first tokens."""
     return network if "," not in network else f"{network[:24]}..."

@@ -16,6 +16,7 @@ from nas.cli._common import (
     SeedOption,
     TorchDeviceOption,
     note_console,
+    note_versions,
     output_console,
     print_json,
     print_warnings,
@@ -26,6 +27,7 @@ from netadapt.schedule import Form
 
 if TYPE_CHECKING:
     from nas.jobs.slim.run import SlimJob
+    from nas.runs import RunPlace
 
 _DATA = f"{DATA_KINDS}."
 _TARGET = "A cost with its unit (51ms, 200M), or a share of the seed's (75%)."
@@ -135,7 +137,7 @@ def netadapt(
       nas netadapt runs/NAME --target 75% --data imagefolder:PATH --form original --seeds 3
       nas netadapt mobilenet_v2 --target 200M --resource madds --data cifar10:PATH --engine ray
     """
-    from nas.runs import run_path
+    from nas.runs import run_place
 
     settings = SlimSettings(
         network=network,
@@ -172,26 +174,26 @@ def netadapt(
         torch_device=torch_device,
         bf16=bf16,
     )
-    place = run_path(out=out, name=name, default=f"netadapt-{_slug(network)}", resume=resume)
+    place = run_place(out=out, name=name, default=f"netadapt-{_slug(network)}", resume=resume)
     how = {"name": engine, "address": ray_address, "gpus_per_task": gpus_per_task}
-    result = slim(settings, place, resume=resume, export=export, compare=compare, engine=how)
+    result, path = slim(settings, place, resume=resume, export=export, compare=compare, engine=how)
     print_warnings(result.get("warnings", ()))
     if json:
-        print_json(result | {"folder": str(place)})
+        print_json(result | {"folder": str(path)})
     else:
-        print_result(result, place)
+        print_result(result, path)
 
 
 def slim(
     settings: SlimSettings,
-    place: Path,
+    place: Path | RunPlace,
     *,
     resume: bool = False,
     export: bool = True,
     compare: str | None = None,
     engine: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Run NetAdapt from settings to its folder, with progress on stderr, and return the content of result.json.
+) -> tuple[dict[str, Any], Path]:
+    """Run NetAdapt from settings to its folder, with progress on stderr; return the content of result.json and where.
 
     `nas search --netadapt` hands its winner on to this. `engine` holds the arguments of `nas.engines.open_engine`.
     """
@@ -199,28 +201,31 @@ def slim(
     from nas.engines import open_engine
     from nas.jobs.slim.files import write_files
     from nas.jobs.slim.run import prepare, run_job
-    from nas.runs import RunFolder
+    from nas.runs import RunFolder, RunPlace
     from searchspace.resolve import resolve_network
 
     console = note_console()
-    if resume and RunFolder(place).is_complete:
-        console.print(f"The run in {place} is already finished.")
-        return RunFolder(place).result()
+    before = RunFolder(place.path if isinstance(place, RunPlace) else place)
+    if resume and before.is_complete:
+        console.print(f"The run in {before.path} is already finished.", markup=False)
+        return before.result(), before.path
     beside = resolve_network(compare) if compare else None
     how = {"name": "in-process", **(engine or {})}
     _refuse_split_devices(settings, how)
     with open_engine(**how, cpus_per_task=settings.threads, notice=lambda text: console.print(text)) as opened:
         job = prepare(settings, place, resume=resume)
+        note_versions(job.folder.changed_versions)
         _print_start(job, console)
-        try:
-            with SlimProgress(console, job) as progress:
-                outcome = run_job(job, opened, progress)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"Every finished step is in {place}; the same command with --resume goes on."
-            ) from None
-    console.print("writing the report" + (", exporting and timing the models" if export else ""))
-    return write_files(outcome, export=export, compare=beside)
+        with job.folder:
+            try:
+                with SlimProgress(console, job) as progress:
+                    outcome = run_job(job, opened, progress)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Every finished step is in {job.folder.path}; the same command with --resume goes on."
+                ) from None
+            console.print("writing the report" + (", exporting and timing the models" if export else ""))
+            return write_files(outcome, export=export, compare=beside), job.folder.path
 
 
 def _refuse_split_devices(settings: SlimSettings, how: dict[str, Any]) -> None:
@@ -271,7 +276,7 @@ def print_result(result: dict[str, Any], place: Path) -> None:
                   f"{result['seed_madds'] / 1e6:.0f} M > {result['madds'] / 1e6:.0f} M")  # fmt: skip
     for sentence in result["verdict"]:
         console.print(sentence)
-    console.print(f"written to {place}")
+    console.print(f"written to {place}", markup=False)
 
 
 def _slug(network: str) -> str:

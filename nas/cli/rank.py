@@ -14,6 +14,7 @@ from nas.cli._common import (
     SeedOption,
     SpaceOption,
     note_console,
+    note_versions,
     output_console,
     print_json,
 )
@@ -81,7 +82,7 @@ def rank(
     from nas.cli._search_display import run_progress
     from nas.jobs.rank.run import RankSettings, open_inputs
     from nas.jobs.rank.run import rank as run_rank
-    from nas.runs import RunFolder, run_path
+    from nas.runs import RunFolder, run_place
     from nas.supernets.settings import SupernetSettings
 
     images = SupernetSettings(
@@ -102,20 +103,21 @@ def rank(
         space=space, supernet=images, device=device, against=against, networks=networks, alone_epochs=alone_epochs
     )
     default = f"rank-{Path(space).stem}-{data.partition(':')[0]}"
-    place = run_path(out=out, name=None, default=default, resume=resume)
+    place = run_place(out=out, name=None, default=default, resume=resume)
     inputs = open_inputs(settings)
     chosen = settings.as_dict()
-    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen)
+    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "rank")
+    note_versions(folder.changed_versions)
     if folder.is_complete:
-        note_console().print(f"{place} is already finished; nothing to do.")
+        note_console().print(f"{folder.path} is already finished; nothing to do.", markup=False)
         result = folder.result()
     else:
-        with resumable(f"What was done is saved in {place}"), run_progress() as watch:
+        with folder, resumable(f"What was done is saved in {folder.path}"), run_progress() as watch:
             result = run_rank(settings, inputs, folder, watch)
     if json:
         print_json(result)
     else:
-        _print_result(result, place)
+        _print_result(result, folder.path)
 
 
 def _print_result(result: dict[str, Any], place: Path) -> None:

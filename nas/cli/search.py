@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from nas.cli._common import (
     ResumeOption,
     SeedOption,
     note_console,
+    note_versions,
     print_json,
     print_warnings,
 )
@@ -32,10 +34,16 @@ from nas.cli._supernet_options import (
 
 if TYPE_CHECKING:
     from nas.jobs.search.run import SearchSettings
+    from nas.jobs.search.scoring import Scoring
     from nas.jobs.slim.settings import SlimSettings
+    from nas.supernets.settings import SupernetSettings
 
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="With --resume: the run to go on with, no other option needed."),
+]
 BudgetOption = Annotated[
-    str,
+    str | None,
     typer.Option("--budget", metavar="TIME", help="Latency to keep, with its unit: 60ms, 0.06s.", show_default=False),
 ]
 SpaceOption = Annotated[
@@ -79,7 +87,8 @@ ExportOption = Annotated[
 
 def search(
     context: typer.Context,
-    budget: BudgetOption,
+    run: RunArgument = None,
+    budget: BudgetOption = None,
     device: DeviceOption = "pixel",
     space: SpaceOption = None,
     strategy: StrategyOption = None,
@@ -119,69 +128,128 @@ def search(
       nas search --budget 30ms --data digits
       nas search --budget 30ms --data digits --supernet-training differentiable
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
-      nas search --budget 60ms --resume            go on after an interruption
+      nas search --resume runs/NAME                go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
-    from nas.jobs.search.run import SearchSettings, prepare_search, require_exporter, run_to_folder
-    from nas.jobs.search.scoring import PredictedScoring, Scoring
-    from nas.objective import parse_budget
-    from nas.runs import RunFolder, run_path
-    from searchspace.low_resolution import SMALL_PX
+    from nas.jobs.search.run import prepare_search, require_exporter, run_to_folder
+    from nas.runs import RunFolder, run_place
 
-    if data is None:
-        _refuse_image_options(context)
-    settings = SearchSettings(
-        budget_ms=parse_budget(budget),
-        device=device,
-        space=space or ("mobilenetv3" if data is None else "mobile"),
-        strategy=strategy or ("learnt" if supernet_training == "differentiable" else "evolution"),
-        seed=seed,
-        evaluations=(50_000 if data is None else 100) if evaluations is None else evaluations,
-        extrapolate=extrapolate,
-    )
-    scoring: Scoring = PredictedScoring(seed)
-    chosen = settings.as_dict()
-    if data is not None:
-        from nas.jobs.search.supernet_scoring import open_scoring
-        from nas.supernets.settings import SupernetSettings
-
-        images = SupernetSettings(
-            data=data,
-            image_size=image_size,
-            subset=subset,
-            mode=supernet_training,
-            warm_up=warm_up,
-            kernel_transform=kernel_transform,
-            start=supernet,
-            epochs=epochs,
-            winner_epochs=winner_epochs,
-            from_scratch=from_scratch,
-            search_images=search_images,
-            seed=seed,
-        )
-        scoring, chosen = open_scoring(images, settings.space), chosen | images.as_dict()
-    place = run_path(out=out, name=name, default=_default_name(settings), resume=resume)
-    # NetAdapt slims the network at the resolution that was priced; only images under 64 px stand in for larger ones.
-    stands_in = image_size if image_size is not None and image_size < SMALL_PX else None
-    shared = {"seed": seed, "image_size": stands_in, "subset": subset}
-    slimming = None if netadapt is None else _slim_settings(netadapt, settings, place, data, **shared)
+    if run is not None:
+        wanted = _of_run(context, run, resume, export)
+    else:
+        if data is None:
+            _refuse_image_options(context)
+        wanted = _of_options(context)
+    settings, images = wanted.settings, wanted.images
+    place = run_place(out=run or out, name=name, default=_default_name(settings), resume=resume)
+    if wanted.netadapt is not None:
+        _slim_settings(wanted, place.path)
+    scoring = _scoring(wanted)
     prepared = prepare_search(settings, scoring)
-    if export:
+    if wanted.export:
         require_exporter()
-    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen)
+    chosen = settings.as_dict() | ({} if images is None else images.as_dict())
+    options = {"export": wanted.export, "netadapt": wanted.netadapt}
+    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "search", options)
+    note_versions(folder.changed_versions)
     if folder.is_complete:
-        note_console().print(f"The search in {place} is already finished.")
+        note_console().print(f"The search in {folder.path} is already finished.", markup=False)
         result = folder.result()
     else:
-        with resumable(f"What was done is saved in {place}"), run_progress(settings.evaluations) as watch:
-            summary, result = run_to_folder(prepared, folder, export=export, watch=watch)
+        saved = f"What was done is saved in {folder.path}"
+        with folder, resumable(saved), run_progress(settings.evaluations) as watch:
+            summary, result = run_to_folder(prepared, folder, export=wanted.export, watch=watch)
         if not json:
-            print_summary(summary, place)
+            print_summary(summary, folder.path)
     print_warnings(result.get("trained", {}).get("warnings", ()))
-    if slimming is not None:
-        result |= {"netadapt": _hand_on(slimming, place / "netadapt", export=export, quiet=json)}
+    if wanted.netadapt is not None:
+        slimming = _slim_settings(wanted, folder.path)
+        result |= {"netadapt": _hand_on(slimming, folder.file("netadapt"), export=wanted.export, quiet=json)}
     if json:
         print_json(result)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a search is asked for, by options or by the run it goes on with; `images` is None without --data."""
+
+    settings: SearchSettings
+    images: SupernetSettings | None
+    export: bool
+    netadapt: str | None
+
+
+def _of_options(context: typer.Context) -> _Wanted:
+    """Return what the options ask for; raises UserError for a budget that is missing or cannot be read."""
+    from nas.jobs.search.run import SearchSettings
+    from nas.objective import parse_budget
+    from nas.supernets.settings import SupernetSettings
+    from searchspace.support.errors import UserError
+
+    given = context.params
+    if given["budget"] is None:
+        raise UserError("no budget was given: --budget 60ms, or --resume RUN to go on with a run")
+    data, training = given["data"], given["supernet_training"]
+    settings = SearchSettings(
+        budget_ms=parse_budget(given["budget"]),
+        device=given["device"],
+        space=given["space"] or ("mobilenetv3" if data is None else "mobile"),
+        strategy=given["strategy"] or ("learnt" if training == "differentiable" else "evolution"),
+        seed=given["seed"],
+        evaluations=(50_000 if data is None else 100) if given["evaluations"] is None else given["evaluations"],
+        extrapolate=given["extrapolate"],
+    )
+    images = None
+    if data is not None:
+        same = {name: given[name] for name in _IMAGE_OPTIONS if name not in ("supernet_training", "supernet")}
+        images = SupernetSettings(data=data, mode=training, start=given["supernet"], seed=given["seed"], **same)
+    return _Wanted(settings, images, given["export"], given["netadapt"])
+
+
+def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wanted:
+    """Return what a run was started with; raises UserError when another option was given too, or it is no search."""
+    from nas.jobs.search.run import SearchSettings
+    from nas.runs import RunFolder
+    from nas.supernets.settings import SupernetSettings
+    from searchspace.support.errors import UserError
+
+    if not resume:
+        raise UserError(f"{run!r} was given without --resume: to go on with that run, nas search --resume {run}")
+    allowed = ("run", "resume", "json", "export")
+    given = [name for name in context.params if name not in allowed and _was_given(context, name)]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"{options}: a run goes on with its own settings; leave every other option out")
+    chosen, about = RunFolder(run).started_with()
+    if about["job"] != "search":
+        raise UserError(f"{run} is no search but a run of nas {about['job']}: resume it by that command")
+    try:
+        settings = SearchSettings(**_part(chosen, SearchSettings))
+        images = SupernetSettings(**_part(chosen, SupernetSettings)) if "data" in chosen else None
+    except TypeError as error:
+        raise UserError(f"{run}/settings.yaml does not hold the settings of a search: {error}") from None
+    wanted_export = export if _was_given(context, "export") else about["export"]
+    return _Wanted(settings, images, wanted_export, about["netadapt"])
+
+
+def _part(chosen: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(settings)}
+    return {name: value for name, value in chosen.items() if name in names}
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _scoring(wanted: _Wanted) -> Scoring:
+    if wanted.images is None:
+        from nas.jobs.search.scoring import PredictedScoring
+
+        return PredictedScoring(wanted.settings.seed)
+    from nas.jobs.search.supernet_scoring import open_scoring
+
+    return open_scoring(wanted.images, wanted.settings.space)
 
 
 _IMAGE_OPTIONS = (
@@ -202,8 +270,7 @@ def _refuse_image_options(context: typer.Context) -> None:
     """Raise UserError when an option was given that means something only with --data."""
     from searchspace.support.errors import UserError
 
-    sources = {name: context.get_parameter_source(name) for name in _IMAGE_OPTIONS}
-    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    given = [name for name in _IMAGE_OPTIONS if _was_given(context, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(
@@ -211,17 +278,28 @@ def _refuse_image_options(context: typer.Context) -> None:
         )
 
 
-def _slim_settings(target: str, search: SearchSettings, place: Path, data: str | None, **shared: Any) -> SlimSettings:
-    """Return the settings of slimming the network found; raises UserError before any work is done."""
+def _slim_settings(wanted: _Wanted, place: Path) -> SlimSettings:
+    """Return the settings of slimming the network found in `place`; raises UserError before any work is done."""
     from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
+    from searchspace.low_resolution import SMALL_PX
     from searchspace.support.errors import UserError
 
-    if data is None:
+    target, search, images = wanted.netadapt, wanted.settings, wanted.images
+    assert target is not None
+    if images is None:
         raise UserError(f"--netadapt {target} fine-tunes on images: add --data, or slim a trained network later")
     if parse_target(target, ResourceName.LATENCY, search.budget_ms) >= search.budget_ms:
         raise UserError(f"--netadapt {target} is not below the budget of {search.budget_ms:g} ms that the search keeps")
     return SlimSettings(
-        network=str(place), target=target, data=data, device=search.device, extrapolate=search.extrapolate, **shared
+        network=str(place),
+        target=target,
+        data=images.data,
+        device=search.device,
+        extrapolate=search.extrapolate,
+        seed=search.seed,
+        # Slimmed at the resolution that was priced; only images under 64 px stand in for larger ones.
+        image_size=images.image_size if images.image_size is not None and images.image_size < SMALL_PX else None,
+        subset=images.subset,
     )
 
 
@@ -229,7 +307,7 @@ def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) 
     """Slim the network found, going on where an earlier try stopped, and return the result."""
     from nas.cli.netadapt import print_result, slim
 
-    slimmed = slim(settings, place, resume=place.exists(), export=export)
+    slimmed, _ = slim(settings, place, resume=place.exists(), export=export)
     if not quiet:
         print_result(slimmed, place)
     return slimmed

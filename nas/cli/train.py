@@ -16,6 +16,7 @@ from nas.cli._common import (
     SeedOption,
     TorchDeviceOption,
     note_console,
+    note_versions,
     output_console,
     print_json,
     print_warnings,
@@ -24,6 +25,7 @@ from nas.data_kinds import DATA_KINDS
 
 if TYPE_CHECKING:
     from nas.jobs.train.run import TrainJob, TrainSettings
+    from nas.runs import RunPlace
     from nas.training.execution import Execution
 
 DataOption = Annotated[
@@ -99,7 +101,7 @@ def train(
       nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
     """
     from nas.jobs.train.run import TrainSettings
-    from nas.runs import run_path
+    from nas.runs import run_place
     from nas.training import distributed
 
     settings = TrainSettings(
@@ -118,22 +120,26 @@ def train(
         drop_strides=drop_strides,
     )
     with distributed.process_group():
-        default = run_path(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
-        place = Path(distributed.from_first(str(default)))
+        place = run_place(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
         execution = _execution(torch_device, bf16, channels_last, compile)
-        result = _run(settings, execution, place, resume, checkpoint_seconds, export)
+        result, path = _run(settings, execution, place, resume, checkpoint_seconds, export)
         if not distributed.is_first():
             return
     print_warnings(result["warnings"])
     if json:
-        print_json(result | {"folder": str(place)})
+        print_json(result | {"folder": str(path)})
     else:
-        _print_result(result, place)
+        _print_result(result, path)
 
 
 def _run(
-    settings: TrainSettings, execution: Execution, place: Path, resume: bool, checkpoint_seconds: float, export: bool
-) -> dict[str, Any]:
+    settings: TrainSettings,
+    execution: Execution,
+    place: RunPlace,
+    resume: bool,
+    checkpoint_seconds: float,
+    export: bool,
+) -> tuple[dict[str, Any], Path]:
     from nas.cli._train_progress import DecodingProgress, TrainProgress
     from nas.jobs.train.run import TENSORBOARD, prepare, run_job
     from nas.training import distributed
@@ -143,10 +149,12 @@ def _run(
     console.quiet = not distributed.is_first()
     with DecodingProgress(console) as decoding:
         job = prepare(settings, execution, place, resume=resume, decoding=decoding)
+    note_versions(job.folder.changed_versions)
     _print_start(job, console)
-    others = tensorboard_logs(place / TENSORBOARD) if distributed.is_first() else ()
-    with TrainProgress(console, job.recipe.epochs, others) as progress:
-        return run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
+    others = tensorboard_logs(job.folder.file(TENSORBOARD)) if distributed.is_first() else ()
+    with job.folder, TrainProgress(console, job.recipe.epochs, others) as progress:
+        result = run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
+    return result, job.folder.path
 
 
 def _execution(torch_device: str | None, bf16: bool | None, channels_last: bool, compile: bool) -> Execution:
@@ -184,7 +192,7 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
             f"exported {export['file']}: top-1 {check['tflite_top1']:.2f} % against {check['torch_top1']:.2f} % in "
             f"PyTorch on {check['images']} images; {export['host_latency_ms']:.2f} ms on this machine"
         )
-    console.print(f"written to {place}")
+    console.print(f"written to {place}", markup=False)
 
 
 def _slug(network: str) -> str:

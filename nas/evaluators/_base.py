@@ -30,3 +30,12 @@ class Evaluator(Protocol):
     def top1(self, genotypes: Genotypes) -> Values:
         """Return top-1 accuracies in percent, shape (n,), for canonical genotypes of shape (n, choices)."""
         ...
+
+
+def check_top1(scores: Values, count: int) -> None:
+    """Raise ValueError unless scores are `count` finite numbers from 0 to 100, as an evaluator has to return them."""
+    if scores.shape != (count,):
+        raise ValueError(f"expected {count} values of top-1, got an array of shape {scores.shape}")
+    wrong = scores[~((scores >= 0) & (scores <= 100))]  # NaN is in no range
+    if len(wrong):
+        raise ValueError(f"a top-1 of {wrong[0]:g} %, expected finite values from 0 to 100")

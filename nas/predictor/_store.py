@@ -20,7 +20,8 @@ from nas.predictor._kernel import KernelModel
 from nas.predictor._layouts import Layout
 from nas.predictor._model import Agreement, Predictor, layout_named
 from searchspace.support.errors import UserError
-from searchspace.support.files import read_text, sha256_text, write_atomic
+from searchspace.support.files import sha256_text, write_atomic
+from searchspace.support.json_text import read_json_object
 
 _FORMAT = "accuracy-predictor/1"
 _SHIPPED = Path(__file__).parent / "data"
@@ -42,15 +43,11 @@ def save_predictor(predictor: Predictor, path: str | Path) -> None:
 
 def load_predictor(path: str | Path) -> Predictor:
     """Read a predictor file; raises UserError when it is cut short, changed or of another format."""
-    text = read_text(path, "predictor file")
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged or cut short, it is not valid JSON: {error}") from None
-    found = document.get("format") if isinstance(document, dict) else None
+    document = read_json_object(path, "predictor file")
+    found = document.get("format")
     if found != _FORMAT:
         raise UserError(f"{path} is not a predictor file: its format is {found!r:.60}, expected {_FORMAT!r}")
-    content = document.get("content")
+    content = document.get("content", {})
     fingerprint = sha256_text(_canonical(content))
     if fingerprint != document.get("sha256"):
         raise UserError(f"{path} is damaged or was changed: its content does not match its checksum")

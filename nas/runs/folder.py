@@ -3,70 +3,133 @@
 from __future__ import annotations
 
 import json
-import platform
-from collections.abc import Iterator, Mapping
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
-import nas
+from nas.runs.lock import LOCK, RunLock
+from nas.runs.place import RunPlace
+from nas.runs.versions import versions
 from searchspace.support.errors import UserError
-from searchspace.support.files import read_text, write_atomic
+from searchspace.support.files import write_atomic
+from searchspace.support.json_text import read_json_object
 from searchspace.yaml_io import load_mapping
 
 SETTINGS = "settings.yaml"
 RESULT = "result.json"
 JOURNAL = "journal.jsonl"
 ARCHITECTURE = "architecture.yaml"
-RUNS = Path("runs")
-_VERSIONED = ("numpy", "torch", "lightgbm", "ai-edge-litert")
+_ABOUT = ("versions", "run", "resumed")  # what stands in the settings file beside the settings
 
 
 class RunFolder:
-    """The folder of one run; every file in it has a fixed name that the properties and constants here give."""
+    """The folder of one run; every file in it has a fixed name that the properties and constants here give.
 
-    def __init__(self, path: str | Path) -> None:
+    `settings` are those it was made or opened with; `changed_versions` says, after `reopen`, which versions are not
+    those that the run was started with.
+    """
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
+        self.settings: dict[str, Any] = dict(settings or {})
+        self.changed_versions: tuple[str, ...] = ()
+        self._lock: RunLock | None = None
 
     @classmethod
-    def create(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make the folder and write its settings with the versions in use.
+    def create(
+        cls,
+        place: str | Path | RunPlace,
+        settings: Mapping[str, Any],
+        job: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> RunFolder:
+        """Make the folder, lock it, and write its settings with the versions in use.
 
-        Raises UserError when the folder already holds anything, OSError when it cannot be written.
+        `job` names the command; `options` are what it was asked for beside the settings, free to differ when the run
+        is taken up again. Raises UserError when the folder already holds anything, OSError when it cannot be written.
         """
-        folder = cls(path)
+        folder = cls(place.claimed() if isinstance(place, RunPlace) else place, settings)
         if folder.path.exists() and not folder.path.is_dir():
             raise UserError(f"{folder.path} is a file, expected a folder to write the run into: choose another --out")
-        if folder.path.is_dir() and any(folder.path.iterdir()):
-            raise UserError(folder._already_there())
-        folder.write(SETTINGS, yaml.safe_dump({**settings, "versions": versions()}, sort_keys=False))
+        folder._require_empty()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder._lock = RunLock(folder.path)
+        folder._require_empty()  # by whoever held the lock until now
+        about = {"run": {"job": job, **(options or {})}, "versions": versions()}
+        folder.write(SETTINGS, yaml.safe_dump({**settings, **about}, sort_keys=False))
         return folder
 
     @classmethod
-    def reopen(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Open the folder of an interrupted run to go on with it.
+    def reopen(cls, path: str | Path | RunPlace, settings: Mapping[str, Any]) -> RunFolder:
+        """Open the folder of an interrupted run, and lock it, to go on with it.
 
-        Raises UserError when there is none or when its settings differ from `settings`, showing the difference.
+        Raises UserError when there is none, another process works on it, or its settings differ from `settings`,
+        showing the difference.
         """
-        folder = cls(path)
-        if not folder.file(SETTINGS).is_file():
-            raise UserError(f"{folder.path} holds no run to resume (no {SETTINGS}): start it without --resume")
-        before = load_mapping(folder.file(SETTINGS), "settings file")
-        before.pop("versions", None)
+        folder = cls(path.path if isinstance(path, RunPlace) else path, settings)
+        document = folder._settings_file()
+        before = {key: value for key, value in document.items() if key not in _ABOUT}
         differing = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if differing:
             lines = "".join(f"\n  {key}: {before.get(key)} then, {settings.get(key)} now" for key in differing)
             raise UserError(f"cannot resume {folder.path}: it was started with other settings{lines}")
+        if not folder.is_complete:
+            folder._lock = RunLock(folder.path)
+            folder._note_versions(document)
         return folder
 
-    def _already_there(self) -> str:
+    def started_with(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings a run was started with, and what its command was asked for beside them (`job`, ...).
+
+        Raises UserError when the folder holds no run, or one of before such notes were made.
+        """
+        document = self._settings_file()
+        about = document.get("run")
+        if not isinstance(about, dict):
+            raise UserError(
+                f"{self.path} is of an earlier version, which did not note its command: resume it by that command, "
+                "with --resume added"
+            )
+        return {key: value for key, value in document.items() if key not in _ABOUT}, about
+
+    def _settings_file(self) -> dict[str, Any]:
+        if not self.file(SETTINGS).is_file():
+            raise UserError(f"{self.path} holds no run to resume (no {SETTINGS}): start it without --resume")
+        return load_mapping(self.file(SETTINGS), "settings file")
+
+    def _note_versions(self, document: dict[str, Any]) -> None:
+        """Add the versions in use to the settings file where they are not those used last."""
+        resumed = list(document.get("resumed") or [])
+        before, now = (resumed[-1] if resumed else document.get("versions")) or {}, versions()
+        changed = [key for key in now if before.get(key) != now[key]]
+        self.changed_versions = tuple(f"{key}: {before.get(key)} then, {now[key]} now" for key in changed)
+        if changed:
+            self.write(SETTINGS, yaml.safe_dump({**document, "resumed": [*resumed, now]}, sort_keys=False))
+
+    def _require_empty(self) -> None:
+        held = [path.name for path in self.path.iterdir()] if self.path.is_dir() else []
+        if held in ([], [LOCK]):
+            return
         if self.is_complete:
-            return f"{self.path} already holds a finished run: choose another --out or --name, or remove it"
+            raise UserError(f"{self.path} already holds a finished run: choose another --out or --name, or remove it")
         if self.file(SETTINGS).is_file():
-            return f"{self.path} already holds an unfinished run: add --resume to go on, or choose another --out"
-        return f"{self.path} already exists and is not empty: choose another --out or --name"
+            raise UserError(
+                f"{self.path} already holds an unfinished run: add --resume to go on, or choose another --out"
+            )
+        raise UserError(f"{self.path} already exists and is not empty: choose another --out or --name")
+
+    def close(self) -> None:
+        """Let another process work on the run; ending this one does the same. A second call does nothing."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the run."""
@@ -87,7 +150,10 @@ class RunFolder:
 
     def finish(self, result: Mapping[str, Any]) -> Path:
         """Write `result.json`, the last file of a run: a folder without it is unfinished."""
-        return self.write_json(RESULT, result)
+        path = self.write_json(RESULT, result)
+        if self._lock is not None:
+            self._lock.remove()
+        return path
 
     @property
     def is_complete(self) -> bool:
@@ -98,52 +164,4 @@ class RunFolder:
         """Return the result; raises UserError when the run has not finished or the file is damaged."""
         if not self.is_complete:
             raise UserError(f"{self.path} has no {RESULT}: the run has not finished, add --resume to go on")
-        text = read_text(self.file(RESULT), "result file")
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{self.file(RESULT)}, line {error.lineno}: not valid JSON: {error.msg}") from None
-        if not isinstance(document, dict):
-            raise UserError(f"{self.file(RESULT)} is not a result file: expected a JSON object")
-        return document
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of this project, Python and the packages that decide a run's numbers."""
-    found = {"nas": nas.__version__, "python": platform.python_version()}
-    for package in _VERSIONED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def run_path(*, out: str | None, name: str | None, default: str, resume: bool) -> Path:
-    """Return the folder of a run: `out`, else `runs/NAME`, else a free `runs/DEFAULT`, `runs/DEFAULT-2`, ...
-
-    With `resume` and neither given it is the newest folder of that default name. Raises UserError when both are given
-    or the name is not a plain folder name.
-    """
-    if out is not None and name is not None:
-        raise UserError("--out and --name were both given: --name NAME writes runs/NAME, --out DIR writes DIR")
-    if out is not None:
-        return Path(out)
-    if name is not None:
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise UserError(f"--name is {name!r}, expected a plain folder name; for another place use --out")
-        return RUNS / name
-    taken = None
-    for candidate in _numbered(default):
-        if not candidate.exists():
-            return taken if resume and taken is not None else candidate
-        taken = candidate
-    raise AssertionError("_numbered does not end")
-
-
-def _numbered(name: str) -> Iterator[Path]:
-    yield RUNS / name
-    number = 2
-    while True:
-        yield RUNS / f"{name}-{number}"
-        number += 1
+        return read_json_object(self.file(RESULT), "result file")

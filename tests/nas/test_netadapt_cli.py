@@ -19,7 +19,7 @@ import torch
 from typer.testing import CliRunner
 
 from nas.cli import app
-from nas.jobs.slim.history import Lineage
+from nas.jobs.slim.history import KIND, Finals, Lineage
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
 from nas.jobs.slim.start import SIGNED_UNIT, find_seed, restore_batch_norm
 from nas.jobs.slim.tuning import Teacher, Tuner, state_of
@@ -31,6 +31,7 @@ from searchspace.modules import build_network
 from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
+from searchspace.support.log import read_log
 from searchspace.text import parse
 from searchspace.weights import read_weights, save_weights
 
@@ -51,8 +52,10 @@ def invoke(*arguments: str, status: int = 0) -> Any:
 
 
 def steps_of(folder: Path) -> list[dict[str, Any]]:
-    entries = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+    if not (folder / "steps.jsonl").is_file():
+        return []
+    _, entries = read_log(KIND, folder / "steps.jsonl")
+    return [{name: value for name, value in entry.document.items() if name != "seconds"} for entry in entries]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,7 @@ def test_a_killed_run_goes_on_to_the_same_result_even_on_ray(
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (again / "steps.jsonl").is_file() and run.poll() is None and time.monotonic() < deadline:
+    while not steps_of(again) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
@@ -219,11 +222,22 @@ def test_a_torn_last_line_of_the_history_is_dropped(finished: tuple[dict[str, An
     _, out = finished
     whole = (out / "steps.jsonl").read_text()
     (tmp_path / "steps.jsonl").write_text(whole + '{"step": 99, "gro')
-    assert len(Lineage(RunFolder(tmp_path)).steps) == len(whole.splitlines())
+    settings, _ = read_log(KIND, out / "steps.jsonl")
+    assert len(Lineage(RunFolder(tmp_path, settings)).steps) == len(whole.splitlines()) - 1
     assert (tmp_path / "steps.jsonl").read_text() == whole
     (tmp_path / "steps.jsonl").write_text("{torn}\n" + whole)
     with pytest.raises(UserError, match="line 1: not valid JSON"):
-        Lineage(RunFolder(tmp_path))
+        Lineage(RunFolder(tmp_path, settings))
+
+
+def test_a_history_written_before_lines_were_numbered_is_read(tmp_path: Path) -> None:
+    committed = Path(__file__).parents[2] / "runs/netadapt_cifar10"
+    for name in ("steps.jsonl", "finals.jsonl"):
+        (tmp_path / name).write_text((committed / name).read_text())
+    steps = Lineage(RunFolder(tmp_path)).steps
+    assert [step.step for step in steps] == list(range(1, len(steps) + 1))
+    assert Lineage(RunFolder(tmp_path)).steps == steps
+    assert len(Finals(RunFolder(tmp_path)).done) == len((committed / "finals.jsonl").read_text().splitlines())
 
 
 def test_the_verdict_is_plain_about_a_loss() -> None:

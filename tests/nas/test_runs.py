@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nas.runs import RunFolder, run_path
+from nas.runs import RunFolder, RunPlace, holder_of, run_place, versions
 from searchspace.support.errors import UserError
 
 SETTINGS = {"budget_ms": 60.0, "device": "pixel", "seed": 0}
@@ -93,15 +96,46 @@ def test_results_hold_no_infinities(tmp_path: Path) -> None:
 def test_names_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     unnamed = {"out": None, "name": None, "default": "pixel-60ms"}
-    assert run_path(**unnamed, resume=False) == Path("runs/pixel-60ms")
-    Path("runs/pixel-60ms").mkdir(parents=True)
-    assert run_path(**unnamed, resume=False) == Path("runs/pixel-60ms-2")
-    assert run_path(**unnamed, resume=True) == Path("runs/pixel-60ms")
-    assert run_path(out="x/y", name=None, default="d", resume=False) == Path("x/y")
-    assert run_path(out=None, name="mine", default="d", resume=False) == Path("runs/mine")
+    assert RunFolder.create(run_place(**unnamed, resume=False), SETTINGS).path == Path("runs/pixel-60ms")
+    assert RunFolder.create(run_place(**unnamed, resume=False), SETTINGS).path == Path("runs/pixel-60ms-2")
+    assert run_place(**unnamed, resume=True).path == Path("runs/pixel-60ms-2")
+    assert run_place(out="x/y", name=None, default="d", resume=False) == RunPlace(Path("x/y"))
+    assert run_place(out=None, name="mine", default="d", resume=False) == RunPlace(Path("runs/mine"))
+
+
+def test_a_name_looked_for_at_the_same_moment_is_taken_once(tmp_path: Path) -> None:
+    place = RunPlace(tmp_path / "runs/pixel-60ms", numbered=True)
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: place.claimed(), range(24)))
+    assert len(set(claimed)) == 24
+
+
+def test_a_second_process_is_refused_and_told_who_works_on_the_run(tmp_path: Path) -> None:
+    hold = "import sys, time; from nas.runs import RunFolder; "
+    hold += f"RunFolder.create({str(tmp_path / 'a')!r}, {SETTINGS!r}); print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    assert str(holder_of(tmp_path / "a")).startswith(f"process {holder.pid} on ")
+    with pytest.raises(UserError, match=rf"worked on by process {holder.pid} on .* since 20"):
+        RunFolder.reopen(tmp_path / "a", SETTINGS)
+    holder.kill()
+    holder.wait()
+    assert holder_of(tmp_path / "a") is None
+    RunFolder.reopen(tmp_path / "a", SETTINGS)
+
+
+def test_resuming_with_other_versions_is_noted_once(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "a", SETTINGS, "search")
+    document = yaml.safe_load(folder.file("settings.yaml").read_text())
+    document["versions"]["code"] = "0" * 12
+    folder.file("settings.yaml").write_text(yaml.safe_dump(document))
+    (note,) = RunFolder.reopen(tmp_path / "a", SETTINGS).changed_versions
+    assert note == f"code: {'0' * 12} then, {versions()['code']} now"
+    assert RunFolder.reopen(tmp_path / "a", SETTINGS).changed_versions == ()
+    assert RunFolder(tmp_path / "a").started_with() == (SETTINGS, {"job": "search"})
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/b"])
 def test_a_name_is_one_folder_below_runs(name: str) -> None:
     with pytest.raises(UserError, match="--name"):
-        run_path(out=None, name=name, default="d", resume=False)
+        run_place(out=None, name=name, default="d", resume=False)

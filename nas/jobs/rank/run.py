@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,8 @@ from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_sup
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
-from searchspace.support.files import read_text, sha256_text, write_atomic
+from searchspace.support.files import read_text, sha256_text
+from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from searchspace.supernet import Supernet
 
 SCORES = "scores.jsonl"
+KIND = LogKind(format="rank-scores/1", name="log of scores", older=(HEADERLESS,))
 NETWORKS = "networks.csv"
 PICTURE = "ranking.png"
 RESAMPLES = 1000
@@ -242,24 +243,29 @@ def _remembered(
     compute: Callable[[Genotypes], dict[str, float]],
     report: Report,
 ) -> list[dict[str, float]]:
-    """Compute something of every network, each once: lines of a file remember it; a torn last line is dropped."""
-    path = folder.file(SCORES)
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-        write_atomic(path, "".join(lines))
-    known = {(entry["what"], tuple(entry["genotype"])): entry["found"] for entry in map(json.loads, lines)}
+    """Compute something of every network, each once: a log remembers it."""
     found = []
-    with path.open("a") as file:
+    with Log.open(KIND, folder.file(SCORES), folder.settings) as log:
+        known = dict(_known(entry, log.path) for entry in log.entries)
         for number, genotype in enumerate(genotypes, start=1):
             key = (what, tuple(genotype.tolist()))
             if key not in known:
                 known[key] = compute(genotype)
-                file.write(json.dumps({"what": what, "genotype": key[1], "found": known[key]}) + "\n")
-                file.flush()
+                log.append({"what": what, "genotype": key[1], "found": known[key]})
             report(number, len(genotypes))
             found.append(known[key])
     return found
+
+
+def _known(entry: Entry, path: Path) -> tuple[tuple[str, tuple[int, ...]], dict[str, float]]:
+    document = entry.document
+    try:
+        found = {str(name): float(value) for name, value in document["found"].items()}
+        if not all(np.isfinite(list(found.values()))) or not 0 <= found["top1"] <= 100:
+            raise ValueError(f"a top-1 of {found['top1']:g} %")
+        return (document["what"], tuple(document["genotype"])), found
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(KIND, path, entry.line, f"not a score ({str(error)[:100]})") from None
 
 
 def _report(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from latency_lut.table import LatencyTable
-from nas.evaluators import Evaluator
+from nas.evaluators import Evaluator, check_top1
 from nas.jobs.search.journal import Journal
 from nas.objective import Objective, Results, Values, pareto_front
 from nas.strategies import Strategy
@@ -169,8 +169,10 @@ class _Search:
         new = sorted(first.values())
         if new:
             scores = self.evaluator.top1(genotypes[new])
-            if scores.shape != (len(new),) or not np.isfinite(scores).all():
-                raise ValueError(f"{self.evaluator.label}: expected {len(new)} finite scores, got {scores!r:.200}")
+            try:
+                check_top1(scores, len(new))
+            except ValueError as error:
+                raise ValueError(f"{self.evaluator.label}: {error}") from None
             self._known.update(zip((keys[i] for i in new), scores.tolist(), strict=True))
         return np.array([self._known[key] for key in keys])
 

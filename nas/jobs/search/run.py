@@ -24,7 +24,8 @@ from nas.jobs.search.page import ScoredNetwork, SearchSummary
 from nas.jobs.search.scoring import NetworkScore, Scoring, Watch
 from nas.objective import Objective
 from nas.report.pictures import Point
-from nas.runs.folder import JOURNAL, RunFolder, versions
+from nas.runs import RunFolder, versions
+from nas.runs.folder import JOURNAL
 from nas.strategies import Strategy, make_strategy
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError

@@ -1,17 +1,14 @@
 """What a slimming run remembers while it runs, so that one killed at any moment goes on to the same result.
 
-Steps and final trainings are append-only JSON lines. The weights of a step are written, in one step, before its line:
-a line without its weights cannot be, and weights without a line are simply made again. A torn last line is dropped.
+Steps and final trainings are lines of a log. The weights of a step are written, in one step, before its line: a line
+without its weights cannot be, and weights without a line are simply made again.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -22,14 +19,13 @@ from netadapt.loop import Position, Step, Tried, Tuned
 from netadapt.resources import Pricer
 from searchspace.architecture import Architecture
 from searchspace.modules import empty_network
-from searchspace.support.errors import UserError
-from searchspace.support.files import read_text
+from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
 from searchspace.text import parse
 from searchspace.weights import read_weights, save_weights
 
 STATE = "state"
-STEPS = "steps.jsonl"
 FINALS = "finals.jsonl"
+KIND = LogKind(format="slimming-history/1", name="slimming history", older=(HEADERLESS,))
 
 
 class Lineage:
@@ -37,9 +33,9 @@ class Lineage:
 
     def __init__(self, folder: RunFolder, name: str = "steps") -> None:
         """Read what is there; raises UserError for a damaged line."""
-        self._path = folder.file(f"{name}.jsonl")
+        self._log = Log.open(KIND, folder.file(f"{name}.jsonl"), folder.settings)
         self._weights = folder.file(STATE) / name
-        self.steps = [_step(entry, self._path) for entry in _entries(self._path)]
+        self.steps = [_step(entry, self._log.path) for entry in self._log.entries]
 
     def position(self, pricer: Pricer) -> Position | None:
         """Return the position after the last step, or None before the first."""
@@ -53,7 +49,7 @@ class Lineage:
     def accept(self, step: Step, position: Position) -> None:
         """Keep a step and the weights it led to, and let go of the weights before them."""
         save_state_file(position.architecture, position.state, self._file(step.step))
-        _append(self._path, asdict(step))
+        self._log.append(asdict(step))
         self.steps.append(step)
         self._file(step.step - 1).unlink(missing_ok=True)
 
@@ -66,21 +62,15 @@ class Finals:
 
     def __init__(self, folder: RunFolder) -> None:
         """Read what is there; raises UserError for a damaged line."""
-        self._path, self._folder = folder.file(FINALS), folder.file(STATE)
-        self.done: dict[tuple[str, str, int], FinalOutcome] = {}
-        for entry in _entries(self._path):
-            try:
-                key = (entry["method"], entry["kind"], entry["seed"])
-                self.done[key] = FinalOutcome(Accuracy(**entry["search"]), Accuracy(**entry["test"]), {})
-            except (KeyError, TypeError) as error:
-                raise UserError(f"{self._path} is damaged: {error}") from None
+        self._log, self._folder = Log.open(KIND, folder.file(FINALS), folder.settings), folder.file(STATE)
+        self.done = dict(_final(entry, self._log.path) for entry in self._log.entries)
 
     def add(self, task: Final, outcome: FinalOutcome, *, keep: bool) -> None:
         """Keep an outcome, and with `keep` its weights."""
         if keep:
             save_state_file(task.architecture, outcome.state, self._file(task.kind, task.seed))
         accuracies = {"search": asdict(outcome.search), "test": asdict(outcome.test)}
-        _append(self._path, {"method": task.method, "kind": task.kind, "seed": task.seed, **accuracies})
+        self._log.append({"method": task.method, "kind": task.kind, "seed": task.seed, **accuracies})
         self.done[key_of(task)] = FinalOutcome(outcome.search, outcome.test, {})
 
     def weights(self, kind: str, seed: int) -> dict[str, Tensor]:
@@ -109,32 +99,18 @@ def load_state_file(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a file and cut a torn last one off."""
-    if not path.exists():
-        return []
-    lines = read_text(path, "history").splitlines(keepends=True)
-    entries, whole = [], 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            if not line.endswith("\n"):
-                break
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not valid JSON ({error.msg}); the history is damaged") from None
-        whole += len(line.encode())
-    os.truncate(path, whole)
-    return entries
-
-
-def _append(path: Path, entry: Mapping[str, Any]) -> None:
-    with path.open("ab", buffering=0) as file:
-        file.write((json.dumps(entry, allow_nan=False) + "\n").encode())
-        os.fsync(file.fileno())
-
-
-def _step(entry: dict[str, Any], path: Path) -> Step:
+def _final(entry: Entry, path: Path) -> tuple[tuple[str, str, int], FinalOutcome]:
+    found = entry.document
     try:
-        return Step(**{**entry, "tried": tuple(Tried(**tried) for tried in entry["tried"])})
+        key = (found["method"], found["kind"], found["seed"])
+        return key, FinalOutcome(Accuracy(**found["search"]), Accuracy(**found["test"]), {})
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not the history of a slimming run: {error}") from None
+        raise damaged(KIND, path, entry.line, f"not a final training ({error})") from None
+
+
+def _step(entry: Entry, path: Path) -> Step:
+    found = entry.document
+    try:
+        return Step(**{**found, "tried": tuple(Tried(**tried) for tried in found["tried"])})
+    except (KeyError, TypeError) as error:
+        raise damaged(KIND, path, entry.line, f"not a step of slimming ({error})") from None

@@ -15,7 +15,7 @@ from nas.jobs.slim.history import STATE, Finals, Lineage, key_of, load_state_fil
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
 from nas.jobs.slim.start import Seed, find_seed
 from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, execution_of, train_final
-from nas.runs import RunFolder
+from nas.runs import RunFolder, RunPlace
 from nas.training.resolution import change_of_form
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
@@ -102,7 +102,7 @@ def resource_of(settings: SlimSettings) -> Resource:
             return Params()
 
 
-def prepare(settings: SlimSettings, out: Path, *, resume: bool = False) -> SlimJob:
+def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = False) -> SlimJob:
     """Check everything that can be wrong, then open the run's folder.
 
     Raises UserError, before anything is trained or written, for an unknown network or device, weights of another
@@ -116,9 +116,9 @@ def prepare(settings: SlimSettings, out: Path, *, resume: bool = False) -> SlimJ
     target = parse_target(settings.target, settings.resource, seed_cost.upper)
     check_target(seed.architecture, pricer, target, settings.widths())
     given = _identity(settings, resource)
-    folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given)
+    folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given, "netadapt")
     if folder.is_complete:
-        raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out")
+        raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out")
     table = resource.table if isinstance(resource, Latency) else None
     change = change_of_form(resolve_network(settings.network), seed.architecture, seed.form, table)
     return SlimJob(

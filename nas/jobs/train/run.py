@@ -14,7 +14,7 @@ from nas.data import Data, Split, load_data, sample
 from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
 from nas.report.drawing import write_picture
-from nas.runs import RunFolder
+from nas.runs import RunFolder, RunPlace
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import Accuracy, chance_warning, evaluate
@@ -95,7 +95,7 @@ class TrainJob:
 def prepare(
     settings: TrainSettings,
     execution: Execution,
-    out: Path,
+    out: Path | RunPlace,
     *,
     resume: bool = False,
     decoding: Callable[[int, int], None] | None = None,
@@ -215,15 +215,15 @@ def _load(settings: TrainSettings, resolution: int, decoding: Callable[[int, int
     return load()
 
 
-def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> RunFolder:
+def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool) -> RunFolder:
+    """Open the folder in the first process; the others are told which one it is."""
     if not distributed.is_first():
-        return RunFolder(out)
-    if resume:
-        folder = RunFolder.reopen(out, settings)
-        if folder.is_complete:
-            raise UserError(f"{out} holds a finished run: nothing to resume; choose another --out to train again")
-        return folder
-    return RunFolder.create(out, settings)
+        return RunFolder(distributed.from_first(""), settings)
+    folder = RunFolder.reopen(out, settings) if resume else RunFolder.create(out, settings, "train")
+    if folder.is_complete:
+        raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out to train again")
+    distributed.from_first(str(folder.path))
+    return folder
 
 
 def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:

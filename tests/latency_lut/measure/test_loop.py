@@ -136,7 +136,7 @@ def test_a_killed_run_keeps_every_whole_line(tmp_path_factory, cut):
 
 def test_other_conditions_are_not_continued(tmp_path):
     Journal(tmp_path / "run.partial", {"threads": 1}).close()
-    with pytest.raises(UserError, match="threads was 1 and is 4"):
+    with pytest.raises(UserError, match="threads: 1 then, 4 now"):
         Journal(tmp_path / "run.partial", {"threads": 4})
 
 
