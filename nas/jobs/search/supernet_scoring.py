@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from latency_lut.compiled import CompiledCost
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objective import Objective, Values
@@ -26,7 +25,7 @@ from nas.supernets.settings import (
 )
 from searchspace.architecture import Architecture
 from searchspace.reference import reference, reference_names
-from searchspace.space import SearchSpace, load_space
+from searchspace.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.data import Data
@@ -50,7 +49,6 @@ class SupernetScoring:
         self.execution = execution
         self._trained: TrainedSupernet | None = None
         self._objective: Objective | None = None
-        self._change: str | None = None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the space with as many classes as the data set has: any network can be trained."""
@@ -107,14 +105,11 @@ class SupernetScoring:
 
         from nas.training.loop import train
         from nas.training.recipes import short
-        from nas.training.resolution import change_of_form
         from searchspace.modules import build_network
         from searchspace.weights import WEIGHTS_FILE, save_weights
 
         assert self._trained is not None
         settings, supernet = self.settings, self._trained.supernet
-        assert self._objective is not None and isinstance(self._objective.cost, CompiledCost)
-        self._change = change_of_form(winner, winner, supernet.run_form(winner), self._objective.cost.table)
         if settings.from_scratch:
             network = build_network(supernet.runs_as(winner), seed=settings.seed)
         else:
@@ -141,7 +136,7 @@ class SupernetScoring:
 
         from nas.data import sample
         from nas.export import check_accuracy
-        from nas.training.evaluation import chance_warning, evaluate
+        from nas.training.evaluation import evaluate
 
         tested = self.data.at_size(network.architecture.resolution).test_split()
         accuracy = evaluate(network, tested.batches(256))
@@ -150,8 +145,6 @@ class SupernetScoring:
             "image_size": network.architecture.resolution,
             "runs_as": str(network.architecture),
             "test": asdict(accuracy),
-            "change": self._change,
-            "warnings": [warning for warning in (chance_warning(accuracy, len(self.data.classes)),) if warning],
         }
         if model is not None:
             images, labels = sample(tested, EXPORT_CHECK_IMAGES, self.settings.seed)
@@ -160,17 +153,13 @@ class SupernetScoring:
         return found
 
 
-def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetScoring:
-    """Load the images for the networks of a space, at its largest resolution, and return the scoring.
-
-    Raises UserError for whatever is wrong with the images, the space or the settings.
-    """
+def open_scoring(settings: SupernetSettings) -> SupernetScoring:
+    """Load the images and return the scoring; raises UserError for whatever is wrong with them or the settings."""
     from nas.data import load_data
     from nas.supernets.training import check_mode
 
     check_mode(settings.mode, DIFFERENTIABLE)
-    resolution = max(load_space(space).spec.resolutions)
-    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=resolution)
+    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset)
     return SupernetScoring(settings, data)
 
 
