@@ -27,6 +27,8 @@ METADATA_KEY = "nas.weights"
 TRAINED, UNTRAINED = "trained", "untrained"
 # XNNPACK sums in another order than torch; over a MobileNet's depth that stays below this share of the output's range.
 AGREEMENT = 1e-3
+# Near ties may fall the other way; a file that answers otherwise more often is not the network that was tested.
+SAME_ANSWERS_PCT = 95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +60,15 @@ def export_network(
     `trained` says what the file tells of its weights; `seed` draws the images for comparing with torch. Raises
     UserError when the outputs differ from torch's, in which case no file is left, or a needed package is missing.
     """
-    from latency_lut.measure.litert import benchmark
-    from latency_lut.tflite import module_model
-    from latency_lut.tflite.runtime import runtime_version
+    content, error = _model(network, TRAINED if trained else UNTRAINED, seed)
+    return _written(network, path, content, TRAINED if trained else UNTRAINED, error, threads)
 
-    path = Path(path)
+
+def _model(network: Network, state: str, seed: int) -> tuple[bytes, float]:
+    """Return the content of the file and how far its outputs are from torch's; raises UserError where too far."""
+    from latency_lut.tflite import module_model
+
     size = network.architecture.resolution
-    state = TRAINED if trained else UNTRAINED
     content = module_model(
         network,
         (1, 3, size, size),
@@ -77,12 +81,22 @@ def export_network(
             f"the exported model's outputs differ from torch's by {error:.2%} of their range, expected at most "
             f"{AGREEMENT:.1%}; no file was written. Check the versions of torch and ai-edge-litert."
         )
+    return content, error
+
+
+def _written(
+    network: Network, path: str | Path, content: bytes, state: str, error: float, threads: int
+) -> ExportRecord:
+    from latency_lut.measure.litert import benchmark
+    from latency_lut.tflite.runtime import runtime_version
+
+    path = Path(path)
     write_atomic(path, content)
     timing = benchmark(path, threads)
     return ExportRecord(
         file=path.name,
         weights=state,
-        resolution=size,
+        resolution=network.architecture.resolution,
         size_bytes=len(content),
         output_error=error,
         host_latency_ms=timing.median_ms,
@@ -129,9 +143,9 @@ class AccuracyCheck:
 
 
 def check_accuracy(
-    network: nn.Module, path: str | Path, images: NDArray[np.float32], labels: NDArray[np.integer[Any]]
+    network: nn.Module, model: str | Path | bytes, images: NDArray[np.float32], labels: NDArray[np.integer[Any]]
 ) -> AccuracyCheck:
-    """Classify `images` (count, 3, height, width), preprocessed, with `network` and with its exported file."""
+    """Classify `images` (count, 3, height, width), preprocessed, with `network` and its exported file or content."""
     import torch
 
     from latency_lut.tflite.runtime import run
@@ -139,13 +153,36 @@ def check_accuracy(
     with torch.no_grad():
         batches = (torch.from_numpy(images[start : start + 64]) for start in range(0, len(images), 64))
         expected = torch.cat([network.eval()(batch).argmax(1) for batch in batches]).numpy()
-    found = run(path, np.moveaxis(images, 1, -1)).argmax(1)
+    found = run(model, np.moveaxis(images, 1, -1)).argmax(1)
     return AccuracyCheck(
         images=len(images),
         torch_top1=100 * float(np.mean(expected == labels)),
         tflite_top1=100 * float(np.mean(found == labels)),
         same_answer_pct=100 * float(np.mean(found == expected)),
     )
+
+
+def export_trained(
+    network: Network,
+    path: str | Path,
+    images: NDArray[np.float32],
+    labels: NDArray[np.integer[Any]],
+    *,
+    seed: int = 0,
+    threads: int = 1,
+) -> tuple[ExportRecord, AccuracyCheck]:
+    """Export a trained network: a file is marked so, and written, only where it classifies `images` as torch does.
+
+    Images are those of `check_accuracy`. Raises UserError as `export_network` does, and where the answers differ.
+    """
+    content, error = _model(network, TRAINED, seed)
+    check = check_accuracy(network, content, images, labels)
+    if check.same_answer_pct < SAME_ANSWERS_PCT:
+        raise UserError(
+            f"the exported model answers as torch on {check.same_answer_pct:.1f} % of {check.images} images, expected "
+            f"at least {SAME_ANSWERS_PCT:g} %; no file was written. Check the versions of torch and ai-edge-litert."
+        )
+    return _written(network, path, content, TRAINED, error, threads), check
 
 
 def host_name() -> str:

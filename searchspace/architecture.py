@@ -107,6 +107,12 @@ class Architecture:
         )
         require_channels("number of classes", self.classes)
         require(len(self.blocks) > 0, "the network has no blocks, expected at least one between stem and head")
+        for number, placed in enumerate(self.placed_blocks(), start=1):
+            settled = placed.block.settled(placed.in_channels)
+            require(
+                settled == placed.block,
+                f"block {number} is {placed.block}, but behind {placed.in_channels} channels that is spelled {settled}",
+            )
 
     def placed_blocks(self) -> Iterator[PlacedBlock]:
         """Yield every block together with the shape it receives."""

@@ -23,6 +23,9 @@ class OpKind(StrEnum):
     SCALE = "scale"  # multiplication by the gate of squeeze-excite
     SIGMOID = "sigmoid"  # the gate of squeeze-excite, hard or logistic, on pooled features
     HSWISH = "hswish"  # h-swish activation; unlike ReLU6 no runtime fuses it into the convolution
+    RELU = "relu"  # ReLU of its own, where several layers read the tensor before it
+    MAXPOOL = "maxpool"  # local pooling, as in the cells of DARTS
+    AVGPOOL = "avgpool"
 
 
 WEIGHTED_KINDS = frozenset({OpKind.CONV, OpKind.DWCONV, OpKind.LINEAR})
@@ -38,6 +41,7 @@ class Op:
     out_channels: int
     kernel: int = 1
     stride: int = 1
+    dilation: int = 1
 
     @property
     def out_size(self) -> int:
@@ -75,6 +79,6 @@ class Op:
         shape = f"{self.in_size}x{self.in_size} {self.in_channels}"
         if self.out_channels != self.in_channels:
             shape += f">{self.out_channels}"
-        if self.kind in (OpKind.CONV, OpKind.DWCONV):
-            shape += f" k{self.kernel} s{self.stride}"
+        if self.kind in (OpKind.CONV, OpKind.DWCONV, OpKind.MAXPOOL, OpKind.AVGPOOL):
+            shape += f" k{self.kernel} s{self.stride}" + (f" d{self.dilation}" if self.dilation > 1 else "")
         return f"{self.kind.value} {shape}"

@@ -5,9 +5,12 @@ place named. The same tokens, one a line, make the YAML form (`searchspace.yaml_
 
     r224      input resolution          k3  kernel          re r6 hs li   ReLU, ReLU6, h-swish, linear
     stem      first convolution         s2  stride          se24 / sl6    squeeze-excite, hard / logistic gate
-    ir        inverted residual         h96 hidden channels last nodw     sandglass without first / any depthwise
-    sg        sandglass                 c24 output channels id1/2         share of channels the shortcut adds to
-    ds cn     separable, dense conv     n1000 classes       head          c: 1x1 convolution, h: hidden layer
+    head      c: 1x1 convolution,       h96 hidden channels id1/2         share of channels the shortcut adds to
+              h: hidden layer           c24 output channels n1000         classes
+
+A block's token starts with its family's prefix (`ir`, `sg`, `ds`, `cn`, ...); `example` and `words` in each file of
+`searchspace.blocks` show the rest: `last` and `nodw` are a sandglass without its first or any depthwise layer, `x`
+an inverted residual that expands to as many channels as it receives.
 """
 
 from __future__ import annotations
@@ -95,7 +98,7 @@ def format_head(head: Head) -> str:
 
 def format_block(block: Block) -> str:
     """Return the token of a block."""
-    return _block_forms()[block.family.prefix].write(block)
+    return str(block)
 
 
 def format_architecture(architecture: Architecture) -> str:

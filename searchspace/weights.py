@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from searchspace.architecture import Architecture
 from searchspace.modules import Network, empty_network
 from searchspace.support.errors import UserError
 from searchspace.support.files import replacing
+from searchspace.support.optional import optional_import
 from searchspace.text import parse
 
 FORMAT = "weights/1"
@@ -23,7 +23,7 @@ def save_weights(network: Network, path: str | Path, **notes: str) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"format": FORMAT, "architecture": str(network.architecture), **notes}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata)
+        _safetensors(".torch").save_file(state, temporary, metadata)
 
 
 def read_weights(path: str | Path) -> tuple[Architecture, dict[str, Tensor], dict[str, str]]:
@@ -33,11 +33,12 @@ def read_weights(path: str | Path) -> tuple[Architecture, dict[str, Tensor], dic
     """
     if not Path(path).is_file():
         raise UserError(f"no such weights file: {path}")
+    library = _safetensors()
     try:
-        with safe_open(path, "pt") as file:
+        with library.safe_open(path, "pt") as file:
             notes = dict(file.metadata() or {})
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
+    except (library.SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
     if notes.pop("format", None) != FORMAT or "architecture" not in notes:
         raise UserError(f"{path} does not say which architecture it belongs to; expected a file saved by this project")
@@ -66,3 +67,7 @@ def load_state(network: Network, state: dict[str, Tensor], path: str | Path) -> 
     if unknown:
         raise UserError(f"{path} holds weights of another network: it also has {unknown[0]}")
     network.load_state_dict(state)
+
+
+def _safetensors(module: str = "") -> Any:
+    return optional_import(f"safetensors{module}", purpose="a file of weights")

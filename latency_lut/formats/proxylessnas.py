@@ -161,7 +161,7 @@ def _keyed(key: str, ops: tuple[Op, ...], v3: bool) -> KeyedPart:
     """Return a part under its key if reading the key gives the same ops."""
     if key and _read(key, v3) == ops:
         return KeyedPart(key, ops)
-    return KeyedPart("", ops, f"{key or 'a block'} would not say all about its block")
+    return KeyedPart("", ops, f"{key} would not say all about its block" if key else "no key for a block of its family")
 
 
 def _text(size: int, channels: int) -> str:

@@ -6,6 +6,7 @@ Stdout carries the answer; progress and notes go to stderr, so `--json` output c
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +31,17 @@ SpaceOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
+TorchDeviceOption = Annotated[
+    str | None, typer.Option("--torch-device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")
+]
+DropStridesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--drop-strides",
+        metavar="N",
+        help="Set the first N strides of 2 to 1; default: 0, and on images under 64 px as many as they need.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 
@@ -51,6 +63,14 @@ def note_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Say loudly, on stderr, what is wrong with a result."""
+    from rich.text import Text
+
+    for warning in warnings:
+        note_console().print(Text(f"WARNING: {warning}", style="bold red"), soft_wrap=True)
 
 
 def note_versions(changed: tuple[str, ...]) -> None:

@@ -17,7 +17,10 @@ DataOption = Annotated[
     ),
 ]
 ImageSizeOption = Annotated[
-    int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
+    int | None,
+    typer.Option(
+        "--image-size", help="Pixels a side; default: the space's largest resolution (of smaller images: theirs)."
+    ),
 ]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use only N training images.")]
 ModeOption = Annotated[str, typer.Option("--supernet-training", help="single-path, fair, sandwich or shrinking.")]

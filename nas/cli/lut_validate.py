@@ -14,7 +14,7 @@ from latency_lut.validate import Comparison, Validation, require_comparisons, ta
 from latency_lut.validate import validate as compare
 from nas.cli._common import JsonOption, SeedOption, note_console, output_console, print_json
 from nas.cli._on_device import AdbOption, BenchmarkModelOption, CoresOption, opened_backend, progress_bar
-from nas.report.pictures import png_bytes
+from nas.report.drawing import png_bytes
 from nas.report.validation_plot import draw_validation
 from searchspace.support.errors import UserError
 from searchspace.support.files import write_atomic

@@ -9,14 +9,17 @@ import typer
 
 from nas.cli._common import (
     DeviceOption,
+    DropStridesOption,
     JsonOption,
     NetworkArgument,
     ResumeOption,
     SeedOption,
+    TorchDeviceOption,
     note_console,
     note_versions,
     output_console,
     print_json,
+    print_warnings,
 )
 from nas.data_kinds import DATA_KINDS
 from nas.jobs.slim.settings import ResourceName, Score, SlimSettings
@@ -54,7 +57,9 @@ ScratchOption = Annotated[int, typer.Option("--scratch-epochs", help="Of the tra
 SeedEpochsOption = Annotated[int, typer.Option("--seed-epochs", help="To train a seed that has no weights.")]
 BaselinesOption = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with simpler methods.")]
 SeedsOption = Annotated[int, typer.Option("--seeds", help="Repetitions of every final training.")]
-ImageSizeOption = Annotated[int | None, typer.Option("--image-size", help="Training images; default: the data's own.")]
+ImageSizeOption = Annotated[
+    int | None, typer.Option("--image-size", help="Pixels a side, for accuracy and cost; default: the network's own.")
+]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
 WeightsOption = Annotated[
     str | None,
@@ -62,6 +67,7 @@ WeightsOption = Annotated[
 ]
 ExtrapolateOption = Annotated[bool, typer.Option("--extrapolate", help="Price operations outside the table too.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="CPU threads of one task.")]
+Bf16Option = Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16, on every worker.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="in-process, or ray: proposals side by side.")]
 RayAddressOption = Annotated[
     str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
@@ -102,10 +108,13 @@ def netadapt(
     seeds: SeedsOption = 1,
     seed: SeedOption = 0,
     image_size: ImageSizeOption = None,
+    drop_strides: DropStridesOption = None,
     subset: SubsetOption = None,
     weights: WeightsOption = None,
     extrapolate: ExtrapolateOption = False,
     threads: ThreadsOption = 1,
+    torch_device: TorchDeviceOption = None,
+    bf16: Bf16Option = False,
     engine: EngineOption = "in-process",
     ray_address: RayAddressOption = None,
     gpus_per_task: GpusOption = 0.0,
@@ -161,10 +170,14 @@ def netadapt(
         weights=weights,
         extrapolate=extrapolate,
         threads=threads,
+        drop_strides=drop_strides,
+        torch_device=torch_device,
+        bf16=bf16,
     )
     place = run_place(out=out, name=name, default=f"netadapt-{_slug(network)}", resume=resume)
     how = {"name": engine, "address": ray_address, "gpus_per_task": gpus_per_task}
     result, path = slim(settings, place, resume=resume, export=export, compare=compare, engine=how)
+    print_warnings(result.get("warnings", ()))
     if json:
         print_json(result | {"folder": str(path)})
     else:
@@ -198,6 +211,7 @@ def slim(
         return before.result(), before.path
     beside = resolve_network(compare) if compare else None
     how = {"name": "in-process", **(engine or {})}
+    _refuse_split_devices(settings, how)
     with open_engine(**how, cpus_per_task=settings.threads, notice=lambda text: console.print(text)) as opened:
         job = prepare(settings, place, resume=resume)
         note_versions(job.folder.changed_versions)
@@ -214,6 +228,19 @@ def slim(
             return write_files(outcome, export=export, compare=beside), job.folder.path
 
 
+def _refuse_split_devices(settings: SlimSettings, how: dict[str, Any]) -> None:
+    """Raise UserError where the run would compute on a GPU and its tasks could not see one."""
+    from nas.jobs.slim.tuning import execution_of
+    from searchspace.support.errors import UserError
+
+    device = execution_of(settings).device
+    if how["name"] == "ray" and device != "cpu" and not how.get("gpus_per_task"):
+        raise UserError(
+            f"this run computes on {device}, but its Ray tasks get no GPU and would give other numbers: "
+            "give --gpus-per-task 1 (or a share), or --torch-device cpu"
+        )
+
+
 def _print_start(job: SlimJob, console: Any) -> None:
     unit = job.pricer.resource.unit or "(count)"
     groups = job.settings.widths().groups(job.seed.architecture)
@@ -222,6 +249,10 @@ def _print_start(job: SlimJob, console: Any) -> None:
         f"{job.target:,.2f}; {len(groups)} groups of widths may shrink; seed weights: {job.seed.weights}",
         soft_wrap=True,
     )
+    if job.change is not None:
+        console.print(f"note: {job.change}", soft_wrap=True)
+    size, priced = job.seed.form.image_size, job.seed.architecture.resolution
+    console.print(f"accuracies are at {size} px, costs of the networks at {priced} px", soft_wrap=True)
 
 
 def print_result(result: dict[str, Any], place: Path) -> None:

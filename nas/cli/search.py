@@ -16,6 +16,7 @@ from nas.cli._common import (
     note_console,
     note_versions,
     print_json,
+    print_warnings,
 )
 from nas.cli._errors import resumable
 from nas.cli._supernet_options import (
@@ -160,6 +161,7 @@ def search(
             summary, result = run_to_folder(prepared, folder, export=wanted.export, watch=watch)
         if not json:
             print_summary(summary, folder.path)
+    print_warnings(result.get("trained", {}).get("warnings", ()))
     if wanted.netadapt is not None:
         slimming = _slim_settings(wanted, folder.path)
         result |= {"netadapt": _hand_on(slimming, folder.file("netadapt"), export=wanted.export, quiet=json)}
@@ -247,7 +249,7 @@ def _scoring(wanted: _Wanted) -> Scoring:
         return PredictedScoring(wanted.settings.seed)
     from nas.jobs.search.supernet_scoring import open_scoring
 
-    return open_scoring(wanted.images)
+    return open_scoring(wanted.images, wanted.settings.space)
 
 
 _IMAGE_OPTIONS = (
@@ -279,6 +281,7 @@ def _refuse_image_options(context: typer.Context) -> None:
 def _slim_settings(wanted: _Wanted, place: Path) -> SlimSettings:
     """Return the settings of slimming the network found in `place`; raises UserError before any work is done."""
     from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
+    from searchspace.low_resolution import SMALL_PX
     from searchspace.support.errors import UserError
 
     target, search, images = wanted.netadapt, wanted.settings, wanted.images
@@ -294,7 +297,8 @@ def _slim_settings(wanted: _Wanted, place: Path) -> SlimSettings:
         device=search.device,
         extrapolate=search.extrapolate,
         seed=search.seed,
-        image_size=images.image_size,
+        # Slimmed at the resolution that was priced; only images under 64 px stand in for larger ones.
+        image_size=images.image_size if images.image_size is not None and images.image_size < SMALL_PX else None,
         subset=images.subset,
     )
 

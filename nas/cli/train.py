@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli._common import (
+    DropStridesOption,
     JsonOption,
     NetworkArgument,
     ResumeOption,
     SeedOption,
+    TorchDeviceOption,
     note_console,
     note_versions,
     output_console,
     print_json,
+    print_warnings,
 )
 from nas.data_kinds import DATA_KINDS
 
@@ -38,7 +41,8 @@ RecipeOption = Annotated[str, typer.Option("--recipe", help="mobilenetv3, mobile
 EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Passes over the images; default: the recipe's.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/train-…")]
 ImageSizeOption = Annotated[
-    int | None, typer.Option("--image-size", help="Pixels a side; default: the data set's own, else 224.")
+    int | None,
+    typer.Option("--image-size", help="Pixels a side; default: the network's own (of smaller images: theirs)."),
 ]
 WeightsOption = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="Start from these weights (safetensors).")
@@ -54,9 +58,6 @@ LearningRateOption = Annotated[
 ]
 ClipOption = Annotated[float | None, typer.Option("--clip-norm", help="Clip gradients to this L2 norm.")]
 SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
-TorchDeviceOption = Annotated[
-    str | None, typer.Option("--torch-device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")
-]
 Bf16Option = Annotated[bool | None, typer.Option("--bf16/--no-bf16", help="Default: on with a GPU.")]
 ChannelsLastOption = Annotated[bool, typer.Option("--channels-last/--no-channels-last", help="Memory layout.")]
 CompileOption = Annotated[bool, typer.Option("--compile/--no-compile", help="Compile the network with torch.compile.")]
@@ -73,6 +74,7 @@ def train(
     resume: ResumeOption = False,
     seed: SeedOption = 0,
     image_size: ImageSizeOption = None,
+    drop_strides: DropStridesOption = None,
     weights: WeightsOption = None,
     from_scratch: FromScratchOption = False,
     batch_size: BatchSizeOption = None,
@@ -115,6 +117,7 @@ def train(
         subset=subset,
         weights=weights,
         from_scratch=from_scratch,
+        drop_strides=drop_strides,
     )
     with distributed.process_group():
         place = run_place(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
@@ -122,6 +125,7 @@ def train(
         result, path = _run(settings, execution, place, resume, checkpoint_seconds, export)
         if not distributed.is_first():
             return
+    print_warnings(result["warnings"])
     if json:
         print_json(result | {"folder": str(path)})
     else:
@@ -139,7 +143,7 @@ def _run(
     from nas.cli._train_progress import DecodingProgress, TrainProgress
     from nas.jobs.train.run import TENSORBOARD, prepare, run_job
     from nas.training import distributed
-    from nas.training.tensorboard import TensorBoardLog
+    from nas.training.tensorboard import tensorboard_logs
 
     console = note_console()
     console.quiet = not distributed.is_first()
@@ -147,7 +151,7 @@ def _run(
         job = prepare(settings, execution, place, resume=resume, decoding=decoding)
     note_versions(job.folder.changed_versions)
     _print_start(job, console)
-    others = (TensorBoardLog(job.folder.file(TENSORBOARD)),) if distributed.is_first() else ()
+    others = tensorboard_logs(job.folder.file(TENSORBOARD)) if distributed.is_first() else ()
     with job.folder, TrainProgress(console, job.recipe.epochs, others) as progress:
         result = run_job(job, progress, checkpoint_seconds=checkpoint_seconds, export=export)
     return result, job.folder.path
@@ -170,6 +174,8 @@ def _print_start(job: TrainJob, console: Any) -> None:
         f"network: {architecture.params / 1e6:.2f} M parameters, {architecture.madds / 1e6:.1f} M multiply-adds at "
         f"{job.data.image_size} px; weights: {job.start.weights}"
     )
+    if job.change is not None:
+        console.print(f"note: {job.change}", soft_wrap=True)
     console.print(f"recipe: {job.recipe.name}, {job.recipe.epochs} epochs of batch {job.recipe.batch_size}")
 
 

@@ -6,18 +6,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from nas.data._decode import open_rgb
 from nas.data._items import Items
+from nas.data._pillow import pillow
 from searchspace.support.errors import UserError
 from searchspace.support.files import replacing
 from searchspace.support.folders import cache_folder
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Smaller sets decode faster than a file is found again.
 KEEP_FROM_IMAGES = 2000
@@ -62,7 +66,7 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return image.resize((size, size), pillow().Resampling.BICUBIC, box=box)
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:

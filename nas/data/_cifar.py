@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from nas.data._archive import Archive
 from nas.data._folders import list_items
 from nas.data._items import Items, Parts
+from nas.data._pillow import pillow
 from searchspace.support.errors import UserError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -69,7 +69,7 @@ def _open_binary(folder: Path, names: tuple[str, ...]) -> Items:
     return Items(
         names=tuple(f"{names[0]}/{index:05d}" for index in range(len(table))),
         labels=table[:, 0].astype(np.int64),
-        open_image=lambda index: Image.fromarray(np.ascontiguousarray(pixels[index])),
+        open_image=lambda index: pillow().fromarray(np.ascontiguousarray(pixels[index])),
         origin=str(folder),
         fingerprint=f"{folder.resolve()} {(folder / names[0]).stat().st_mtime_ns} {len(table)}",
     )

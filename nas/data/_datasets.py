@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from nas.data._folders import PART_NAMES
 from nas.data._items import Items, Parts
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def open_dataset(location: str) -> Parts:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from nas.data._archive import shown
 from nas.data._items import Items
+from nas.data._pillow import pillow
 from searchspace.support.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # 150 MB as RGB, for each of the decoding threads. A JPEG is counted at the reduced scale it is decoded at.
 MAX_PIXELS = 50_000_000
-
-# Pillow warns about large images; they are refused here, or decoded at a reduced scale.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def open_rgb(items: Items, index: int, shortest_side: int) -> Image.Image:
@@ -26,10 +26,11 @@ def open_rgb(items: Items, index: int, shortest_side: int) -> Image.Image:
     """
     try:
         image = items.open_image(index)
-        if isinstance(image, Image.Image) and image.format == "JPEG":
+        if isinstance(image, pillow().Image) and image.format == "JPEG":
             image.draft("RGB", (shortest_side, shortest_side))
         _refuse_huge(image)
-        return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+        upright: Image.Image = pillow("ImageOps").exif_transpose(image)
+        return _eight_bits(upright).convert("RGB")
     except UserError as error:
         raise UserError(f"{items.origin}: '{shown(items.names[index])}': {error}") from None
     except Exception as error:  # Pillow's decoders raise dozens of types for damaged files
@@ -56,10 +57,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
                 f"its grey values go from {values.min()} to {values.max()}, expected 0 to 65535; save it with 8 or 16 "
                 "bits"
             )
-        return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+        scaled: Image.Image = pillow().fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+        return scaled
     if image.mode == "F":
         floats = np.asarray(image)
         if not (np.isfinite(floats).all() and floats.min() >= 0 and floats.max() <= 1):
             raise UserError("its values are floats beyond [0, 1]; scale them to [0, 1] or save it with 8 or 16 bits")
-        return Image.fromarray(np.round(floats * 255).astype(np.uint8))
+        scaled = pillow().fromarray(np.round(floats * 255).astype(np.uint8))
+        return scaled
     return image

@@ -7,14 +7,18 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from nas.data._archive import Archive, shown
 from nas.data._items import Items, Parts
 from nas.data._labels_file import NAME_FILES, read_labels
+from nas.data._pillow import pillow
 from searchspace.support.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 LABELS_FILE = "labels.csv"
@@ -97,7 +101,8 @@ class _Opener:
     paths: tuple[str, ...]
 
     def __call__(self, index: int) -> Image.Image:
-        return Image.open(io.BytesIO(self.archive.read(self.paths[index])))
+        image: Image.Image = pillow().open(io.BytesIO(self.archive.read(self.paths[index])))
+        return image
 
 
 def _from_parts(archive: Archive, images: list[str], places: dict[str, str], notes: tuple[str, ...]) -> Parts:
@@ -131,10 +136,7 @@ def _from_labels_file(archive: Archive, images: list[str], folder: str) -> Parts
     notes = (f"{LABELS_FILE} does not name {unlisted} of the images; they are left out",) if unlisted else ()
     listed = {folder + name for name in (LABELS_FILE, *NAME_FILES)} | set(paths)
     return Parts(
-        classes=labels.classes,
-        train=items,
-        numbered=labels.numbered,
-        notes=(*labels.notes, *notes, *_left_out(archive, images, listed)),
+        classes=labels.classes, train=items, notes=(*labels.notes, *notes, *_left_out(archive, images, listed))
     )
 
 

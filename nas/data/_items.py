@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,11 @@ class Items:
 class Parts:
     """What every kind of data set opens as; `search` and `test` are None where it has no such part of its own.
 
-    `numbered` says that the classes are bare indices, without names. `notes` are sentences about what was left out or
-    looks odd, to be told to whoever gave the data.
+    `notes` are sentences about what was left out or looks odd, to be told to whoever gave the data.
     """
 
     classes: tuple[str, ...]
     train: Items
     search: Items | None = None
     test: Items | None = None
-    numbered: bool = False
     notes: tuple[str, ...] = ()

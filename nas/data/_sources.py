@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from nas.data._archive import shown
 from nas.data._folders import open_image_folder
 from nas.data._items import Items, Parts
+from nas.data._pillow import pillow
 from nas.data_kinds import DATA_KINDS
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
@@ -68,7 +68,7 @@ def _digits() -> Parts:
     items = Items(
         names=tuple(f"{index:04d}" for index in range(len(pixels))),
         labels=bunch.target.astype(np.int64),
-        open_image=lambda index: Image.fromarray(pixels[index]),
+        open_image=lambda index: pillow().fromarray(pixels[index]),
         origin="digits",
         fingerprint="scikit-learn digits",
     )

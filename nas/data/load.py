@@ -16,6 +16,7 @@ from nas.data._sources import Source, open_source
 from nas.data.augment import CENTRE_MARGIN, Augmentation
 from nas.data.batches import MemorySplit, Split
 from nas.data.streaming import StreamedSplit
+from searchspace.low_resolution import size_to_run_at
 from searchspace.support.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -27,9 +28,8 @@ DECODED_LIMIT_BYTES = 4 * 2**30
 class Data:
     """A loaded data set: its classes, the statistics it is normalised with, and the splits a search may see.
 
-    `numbered` says that the classes are bare indices, `has_test` that the data set brings a test part of its own,
-    `notes` are sentences about what was left out of it. The test split is deliberately no field: only `test_split()`
-    opens it.
+    `notes` are sentences about what was left out of it. The test split is deliberately no field: only
+    `test_split()` opens it.
     """
 
     spec: str
@@ -39,8 +39,6 @@ class Data:
     std: tuple[float, ...]
     train: Split
     search: Split
-    numbered: bool
-    has_test: bool
     notes: tuple[str, ...]
     _open_test: Callable[[], Split]
     _load_at: Callable[[int], Data]
@@ -60,13 +58,15 @@ def load_data(
     seed: int = 0,
     subset: int | None = None,
     *,
+    resolution: int = 224,
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> Data:
     """Load the data set a specification names, ready for networks of `image_size` pixels.
 
-    `image_size` defaults to the images' own side (224 where sizes differ). `seed` draws the search split from
+    `image_size` defaults to the network's `resolution`, and for sets of images smaller than 64 pixels to their own
+    side where that is smaller (`searchspace.low_resolution.size_to_run_at`). `seed` draws the search split from
     the training images; the test images are the same for every seed. `subset` keeps that many training and at
     most that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own.
     What was left out is logged as a warning, unless `quiet`, and stands in the result's `notes`.
@@ -75,7 +75,7 @@ def load_data(
     source = open_source(spec)
     for note in () if quiet else source.parts.notes:
         _LOG.warning("%s: %s", spec, note)
-    size = image_size if image_size is not None else source.native_size or 224
+    size = image_size if image_size is not None else size_to_run_at(resolution, source.native_size)
     if size < 1:
         raise UserError(f"the image size is {size}, expected a positive number of pixels")
     mean, std = statistics or source.statistics
@@ -92,8 +92,6 @@ def load_data(
         std=std,
         train=train,
         search=search,
-        numbered=source.parts.numbered,
-        has_test=source.parts.test is not None,
         notes=source.parts.notes,
         _open_test=open_test,
         _load_at=lambda other: load_data(

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from nas.data._cache import pixels_of, resize_and_crop
 from nas.data._decode import open_rgb
 from nas.data._items import Items
+from nas.data._pillow import pillow
 from nas.data._prefetch import prefetched
 from nas.data.augment import INCEPTION_CROP_AREA, Augmentation
 from nas.data.batches import ALONE, Batch, EvaluationBatches, Shard, batch_seed, shard_of, shuffled
@@ -86,7 +86,7 @@ class StreamedSplit:
             # Twice the size: a small crop of a reduced image would come out blurred.
             image = open_rgb(self.items, row, 2 * size)
             box = random_crop_box(*image.size, np.random.default_rng([seed, row]))
-            return pixels_of(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+            return pixels_of(image.resize((size, size), pillow().Resampling.BILINEAR, box=box))
 
         with _pool() as pool:
             for chosen, seed in batches:

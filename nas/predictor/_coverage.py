@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from nas.predictor._layouts import Layout
 from nas.predictor._model import layout_named
-from searchspace.architecture import Architecture, Block, InvertedResidual
+from searchspace.architecture import Architecture, Block
+from searchspace.blocks import Width
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace
 from searchspace.space_file import Option, SpaceSpec, Stage
@@ -95,37 +96,43 @@ def nearest_member(space: SearchSpace, architecture: Architecture) -> Nearest:
     in_channels = architecture.stem.out
     for number, block in enumerate(architecture.blocks, start=1):
         snapped = _nearest_block(block, widths.get(in_channels, ()))
-        if snapped != block and isinstance(block, InvertedResidual) and isinstance(snapped, InvertedResidual):
-            differences.append(f"block{number}: {snapped.hidden} hidden channels for {block.hidden}")
+        if snapped != block:
+            had, has = _hidden(block), _hidden(snapped)
+            differences.append(f"block{number}: {has} hidden channels for {had}")
         blocks.append(snapped)
         in_channels = block.out
     member = replace(architecture, blocks=tuple(blocks))
     return Nearest(space.encode(member), member, tuple(differences))
 
 
-def _possible_blocks(space: SearchSpace) -> dict[int, tuple[InvertedResidual, ...]]:
-    """Return the inverted residuals a space can place after each number of channels."""
-    found: dict[int, dict[InvertedResidual, None]] = {}
+def _possible_blocks(space: SearchSpace) -> dict[int, tuple[Block, ...]]:
+    """Return the blocks with a hidden width that a space can place after each number of channels."""
+    found: dict[int, dict[Block, None]] = {}
     entering = {space.spec.stem.out}
     for number, plan in enumerate(space.plans):
         leaving = {plan.stage.fixed[-1].out} if plan.stage.fixed else set()
         for layer in range(min(2, len(plan.layers))):
             for in_channels in sorted(leaving if layer else entering):
                 for _, _, block in layer_blocks(space, number, layer, in_channels):
-                    if isinstance(block, InvertedResidual):
+                    if block is not None and Width.HIDDEN in block.family.fields:
                         found.setdefault(in_channels, {})[block] = None
                         leaving = leaving | {block.out}
         entering = leaving
     return {in_channels: tuple(blocks) for in_channels, blocks in found.items()}
 
 
-def _nearest_block(block: Block, possible: tuple[InvertedResidual, ...]) -> Block:
+def _nearest_block(block: Block, possible: tuple[Block, ...]) -> Block:
     """Return the possible block that differs only in hidden and squeeze widths, nearest in hidden width."""
-    if not isinstance(block, InvertedResidual) or block in possible:
+    if Width.HIDDEN not in block.family.fields or block in possible:
         return block
     same = [other for other in possible if _without_widths(other) == _without_widths(block)]
-    return min(same, key=lambda other: abs(other.hidden - block.hidden), default=block)
+    return min(same, key=lambda other: abs(_hidden(other) - _hidden(block)), default=block)
 
 
-def _without_widths(block: InvertedResidual) -> InvertedResidual:
-    return replace(block, hidden=1, squeeze=min(1, block.squeeze))
+def _hidden(block: Block) -> int:
+    return block.width(Width.HIDDEN, 0)
+
+
+def _without_widths(block: Block) -> Block:
+    squeeze = {"squeeze": min(1, getattr(block, "squeeze", 0))} if "squeeze" in block.family.fields else {}
+    return block.with_fields(hidden=1, **squeeze)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from nas.report.drawing import svg_text
 from nas.report.layers import LayerRow, describe_block
 from nas.report.page import css_name
+from searchspace.support.optional import MissingPackage
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 _GAP = 4
 _DIAGRAM_HEIGHT = 150
@@ -19,24 +25,31 @@ def table(
     rows: Sequence[Sequence[str | Markup]],
     *,
     numbers: Collection[int] = (),
+    minor: Collection[int] = (),
     chosen: int = -1,
 ) -> Markup:
-    """Return a table; `numbers` are the right-aligned columns, `chosen` is the marked row."""
-    head = Markup("").join(_cell("th", name, i in numbers) for i, name in enumerate(columns))
+    """Return a table; `numbers` are right-aligned, `minor` hidden on narrow screens, `chosen` is the marked row.
+
+    A note says which columns a narrow screen hides.
+    """
+    head = Markup("").join(_cell("th", name, i in numbers, i in minor) for i, name in enumerate(columns))
     body = Markup("").join(
         Markup("<tr{}>{}</tr>\n").format(
             Markup(' class="chosen"') if index == chosen else "",
-            Markup("").join(_cell("td", value, i in numbers) for i, value in enumerate(row)),
+            Markup("").join(_cell("td", value, i in numbers, i in minor) for i, value in enumerate(row)),
         )
         for index, row in enumerate(rows)
     )
-    return Markup('<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>').format(
-        head, body
+    hidden = ", ".join(columns[i] for i in sorted(minor))
+    note = Markup('\n<p class="note narrow">On a wider screen also: {}.</p>').format(hidden) if hidden else ""
+    return Markup('<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>{}').format(
+        head, body, note
     )
 
 
-def _cell(tag: str, value: str | Markup, number: bool) -> Markup:
-    kind = Markup(' class="number"') if number else ""
+def _cell(tag: str, value: str | Markup, number: bool, minor: bool) -> Markup:
+    kinds = " ".join(name for name, given in (("number", number), ("minor", minor)) if given)
+    kind = Markup(' class="{}"').format(kinds) if kinds else ""
     return Markup("<{0}{1}>{2}</{0}>").format(tag, kind, value)
 
 
@@ -51,9 +64,13 @@ def text_block(text: str) -> Markup:
     return Markup("<pre>{}</pre>").format(text)
 
 
-def picture(svg: str, description: str) -> Markup:
-    """Return an inline SVG picture made by `nas.report.pictures`, with its description for screen readers."""
-    return Markup('<figure role="img" aria-label="{}">{}</figure>').format(description, Markup(svg))
+def picture(draw: Callable[[], Drawing], description: str) -> Markup:
+    """Return a drawing as inline SVG with its description for screen readers, a note where matplotlib is missing."""
+    try:
+        svg = Markup(svg_text(draw()))
+    except MissingPackage as error:
+        return Markup('<p class="note">No picture here: {}.</p>').format(error)
+    return Markup('<figure role="img" aria-label="{}"><div>{}</div></figure>').format(description, svg)
 
 
 def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Markup:
@@ -67,14 +84,14 @@ def latency_bars(rows: Sequence[LayerRow], latencies_ms: Sequence[float]) -> Mar
             f"{row.params:,}",
             f"{row.madds / 1e6:.1f} M",
             f"{latency_ms:.2f} ms",
-            Markup('<span class="bar" style="width:{:.0f}px"></span> {:.1f} %').format(
-                130 * latency_ms / longest, 100 * latency_ms / total
+            Markup('<span class="bar" style="--share:{:.3f}"></span> {:.1f} %').format(
+                latency_ms / longest, 100 * latency_ms / total
             ),
         )
         for row, latency_ms in zip(rows, latencies_ms, strict=True)
     ]
     columns = ("layer", "what it is", "shape", "params", "MAdds", "latency", "share")
-    return table(columns, cells, numbers=(3, 4, 5))
+    return table(columns, cells, numbers=(3, 4, 5), minor=(2, 3, 4))
 
 
 def architecture_diagram(rows: Sequence[LayerRow]) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from latency_lut.validate import Validation
+from nas.report.drawing import new_drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,9 +13,7 @@ if TYPE_CHECKING:
 
 def draw_validation(validation: Validation, title: str) -> Figure:
     """Draw predicted over measured milliseconds, both logarithmic, with 5 % lines and 90 % intervals."""
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(5.5, 5.5), layout="constrained")
+    drawing = new_drawing(5.5, 5.5)
     axes = drawing.add_subplot()
     for view in sorted({comparison.view for comparison in validation.comparisons}):
         chosen = [comparison for comparison in validation.comparisons if comparison.view == view]

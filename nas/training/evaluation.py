@@ -74,6 +74,18 @@ def _check_labels(outputs: Tensor, labels: Tensor) -> None:
         )
 
 
+def chance_warning(accuracy: Accuracy, classes: int, what: str = "the network") -> str | None:
+    """Return a warning where `what` answers no better than by chance, 100 % / classes; None where it does."""
+    chance = 100 / classes
+    if accuracy.top1 > chance:
+        return None
+    return (
+        f"{what} is right on {accuracy.top1:.2f} % of {accuracy.count} images, no better than chance "
+        f"({chance:.2f} % with {classes} classes): it has learnt nothing. Train longer, lower the learning rate, or "
+        "check that labels, classes and image scaling fit the weights"
+    )
+
+
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
     training = network.training

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-from nas.training.history import EpochRecord
-from searchspace.support.optional import optional_import
+from nas.training.history import EpochRecord, Observer
+from searchspace.support.errors import Note
+from searchspace.support.optional import MissingPackage, optional_import
+
+
+def tensorboard_logs(folder: Path) -> tuple[Observer, ...]:
+    """Return an observer that writes below `folder`; none, with a note, where TensorBoard is not installed."""
+    try:
+        return (TensorBoardLog(folder),)
+    except MissingPackage as error:
+        warnings.warn(f"no TensorBoard events are written: {error}", Note, stacklevel=2)
+        return ()
 
 
 class TensorBoardLog:

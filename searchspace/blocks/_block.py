@@ -12,7 +12,7 @@ from searchspace.blocks._options import Place, Values
 from searchspace.blocks._rounding import make_divisible
 from searchspace.blocks._values import Activation
 from searchspace.blocks._wiring import Width, Wiring
-from searchspace.blocks._words import Number, Word
+from searchspace.blocks._words import Number, Word, write_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,10 @@ class Block(ABC):
         """Return the block with some of its fields changed."""
         changed: Self = replace(self, **fields)  # type: ignore[type-var]
         return changed
+
+    def __str__(self) -> str:
+        """Return the block's token of the compact text."""
+        return write_token(self.family.prefix, self.family.words, self)
 
     def settled(self, in_channels: int) -> Self:
         """Return the one spelling of this block where it receives `in_channels` channels."""

@@ -137,6 +137,11 @@ SQUEEZE = _Squeeze()
 IDENTITY = _Identity()
 
 
+def write_token(prefix: str, words: tuple[Word, ...], part: Any) -> str:
+    """Return the token of a part: the prefix and the words that are not left out."""
+    return "_".join((prefix, *filter(None, (word.write(part) for word in words))))
+
+
 @dataclass(frozen=True)
 class Form:
     """How one kind of token is spelled: its prefix, what it makes, its words and an example for error messages."""
@@ -169,4 +174,4 @@ class Form:
 
     def write(self, part: Any) -> str:
         """Return the token of a part; optional fields are left out where they have their default."""
-        return "_".join((self.prefix, *filter(None, (word.write(part) for word in self.words))))
+        return write_token(self.prefix, self.words, part)

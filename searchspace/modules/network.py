@@ -61,7 +61,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(layer.weight, std=0.01, generator=generator)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
-            nn.init.ones_(layer.weight)
+            if layer.affine:
+                nn.init.ones_(layer.weight)
         bias = getattr(layer, "bias", None)
         if isinstance(bias, nn.Parameter):
             nn.init.zeros_(bias)

@@ -8,7 +8,6 @@ and `extract` only copies what a call would have used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, product
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
-from searchspace.low_resolution import drop_strides, strides_to_drop
+from searchspace.low_resolution import RunForm, strides_to_drop
 from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
 from searchspace.space import SearchSpace
 from searchspace.space_match import layer_blocks
@@ -61,7 +60,8 @@ class Supernet(nn.Module):
         self.classes = classes or space.spec.classes
         self.image_size = image_size or max(space.spec.resolutions)
         self.dropout = dropout
-        self.dropped_strides = strides_to_drop(self.image_size, space.total_stride)
+        smaller = self.image_size < max(space.spec.resolutions)
+        self.dropped_strides = strides_to_drop(self.image_size, space.total_stride) if smaller else 0
         with torch.device("meta"):
             self.parts = nn.ModuleDict(
                 {name: SharedPart(templates, kernel_transform) for name, templates in self._places()}
@@ -141,10 +141,13 @@ class Supernet(nn.Module):
         """Side in pixels of the images an architecture takes here: in proportion to its resolution."""
         return max(4, round(self.image_size * architecture.resolution / max(self.space.spec.resolutions)))
 
+    def run_form(self, architecture: Architecture) -> RunForm:
+        """How the network runs here: at which resolution, without how many of its first strides."""
+        return RunForm(self.input_size(architecture), self.dropped_strides)
+
     def runs_as(self, architecture: Architecture) -> Architecture:
         """The network as it runs here: strides, resolution and classes of the supernet."""
-        reduced = drop_strides(architecture, self.dropped_strides)
-        return replace(reduced, resolution=self.input_size(architecture), classes=self.classes)
+        return self.run_form(architecture).of(architecture).with_classes(self.classes)
 
     def _path(self, architecture: Architecture) -> tuple[_Step, ...]:
         """The steps of a network; raises UserError naming the place where it leaves the space."""

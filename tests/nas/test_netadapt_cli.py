@@ -26,6 +26,7 @@ from nas.jobs.slim.tuning import Teacher, Tuner, state_of
 from nas.jobs.slim.verdict import Score, verdict
 from nas.runs import RunFolder
 from netadapt.schedule import Form
+from searchspace.low_resolution import RunForm, run_form
 from searchspace.modules import build_network
 from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
@@ -73,7 +74,7 @@ def test_the_run_folder_holds_what_was_found(finished: tuple[dict[str, Any], Pat
     architecture = resolve_network(str(out))
     assert str(architecture) == result["architecture"]
     saved, state, _ = read_weights(out / "weights.safetensors")
-    assert saved == architecture
+    assert saved == parse(result["runs_as"]) == RunForm(8, 3).of(architecture)
     build_network(architecture, seed=0).load_state_dict(state)
     rows = list(csv.DictReader((out / "steps.csv").open()))
     assert len(rows) == result["steps"] == len(steps_of(out))
@@ -94,7 +95,17 @@ def test_the_model_was_timed_beside_its_seed(finished: tuple[dict[str, Any], Pat
     _, out = finished
     timing = json.loads((out / "export.json").read_text())
     assert timing["result"]["weights"] == "trained" and (out / "model.tflite").stat().st_size > 10_000
+    result, _ = finished
+    assert timing["result"]["resolution"] == result["image_size"] == 8 and result["cost_resolution"] == 224
+    assert timing["check"]["images"] == 240 and timing["check"]["same_answer_pct"] > 99
     assert timing["seed_ms"] > 0 and 0 < timing["predicted_saving_pct"] < 50
+
+
+def test_accuracy_and_cost_are_at_one_resolution_from_64_pixels_on() -> None:
+    settings = SlimSettings(network=NETWORK, target="50%", data="digits", subset=100, image_size=96)
+    seed = find_seed(settings)
+    assert seed.architecture.resolution == seed.form.image_size == 96 and seed.form.dropped_strides == 0
+    assert find_seed(replace(settings, image_size=None)).form == RunForm(8, 3)
 
 
 def test_the_page_tells_what_happened(finished: tuple[dict[str, Any], Path]) -> None:
@@ -253,7 +264,7 @@ def test_distillation_follows_the_seed_and_not_the_labels() -> None:
     architecture = parse(NETWORK)
     teacher = build_network(architecture, seed=1)
     teacher.head.classifier.bias.data[3] = 9.0  # answers 3 to everything
-    tuner = Tuner(settings, teacher=Teacher(architecture, state_of(teacher)))
+    tuner = Tuner(settings, run_form(architecture, 8), teacher=Teacher(architecture, state_of(teacher)))
     network = tuner.tuned(architecture, state_of(build_network(architecture, seed=2)), settings.tune_steps, seed=0)
     images = tuner.data().search.images_at(torch.arange(8))
     assert network.eval()(images).argmax(1).tolist() == [3] * 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,8 +19,9 @@ from latency_lut import predict
 from latency_lut.devices import load_device
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report import Figure, Section, layer_rows, render_page, sections
+from nas.report.drawing import png_bytes, svg_text
 from nas.report.layers import describe_block, short_block
-from nas.report.pictures import Point, draw_front, png_bytes, svg_text
+from nas.report.pictures import Point, draw_front
 from searchspace import reference, reference_names
 
 VOID = {"meta", "link", "br", "img", "hr"}
@@ -98,6 +100,29 @@ def test_pictures_are_the_same_every_time_and_well_formed(summary: SearchSummary
     words = "".join(ElementTree.fromstring(svg).itertext())
     assert "mobilenext" in words
     assert "budget 60 ms" in words
+
+
+def test_pictures_on_a_page_take_all_their_colours_from_it(summary: SearchSummary) -> None:
+    references, chosen = summary.points()
+    svg = svg_text(draw_front(summary.front, references, chosen, 60))
+    assert not re.findall("#[0-9a-f]{6}", svg)
+    style = search_page(summary).partition("</style>")[0]
+    light, dark = style.split("prefers-color-scheme: dark")
+    for variable in set(re.findall(r"var\((--[a-z]+)\)", svg)):
+        assert f"{variable}:" in light and f"{variable}:" in dark.partition("}\n}")[0]
+
+
+def test_a_page_without_matplotlib_says_what_to_install(summary, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "scripts/setup.sh report" in search_page(summary)
+
+
+def test_narrow_screens_keep_the_latency_and_name_what_they_hide(summary) -> None:
+    page = search_page(summary)
+    assert "On a wider screen also: shape, params, MAdds." in page
+    shown = re.findall(r'<th( class="[a-z ]*")?>(latency|share|layer)</th>', page)
+    assert {name for _, name in shown} == {"latency", "share", "layer"}
+    assert not any("minor" in kind for kind, _ in shown)
 
 
 @pytest.mark.parametrize("name", reference_names())

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from netadapt import find_group, groups
-from netadapt.groups import Group, Role, Site
+from netadapt.groups import Role, Site
 from netadapt.importance import Criterion, channel_scores
 from netadapt.layout import weight_layers
 from netadapt.pruning import kept_channels, prune
+from netadapt.testing import check_layout, check_masked, network_of, random_state
 from netadapt.widths import resized
-from searchspace.architecture import Architecture
-from searchspace.modules import Network, build_network, empty_network
+from searchspace.modules import build_network
 from searchspace.reference import reference
 from searchspace.support.errors import UserError
 from searchspace.text import parse
@@ -23,32 +23,12 @@ from searchspace.text import parse
 from .conftest import ALL, MIXED, SMALL
 
 
-def network_of(architecture: Architecture, state: dict[str, Tensor]) -> Network:
-    network = empty_network(architecture)
-    network.load_state_dict(state)
-    return network.eval()
-
-
-def random_state(architecture: Architecture, seed: int = 0) -> dict[str, Tensor]:
-    """Weights whose batch norms, too, are all different."""
-    generator = torch.Generator().manual_seed(seed)
-    state = build_network(architecture, seed=seed).state_dict()
-    return {
-        name: torch.rand(tensor.shape, generator=generator) + 0.5
-        if "norm" in name and tensor.is_floating_point()
-        else tensor
-        for name, tensor in state.items()
-    }
-
-
 @pytest.mark.parametrize(
     "name", ["mobilenet_v1", "mobilenet_v3_small", "mnasnet_small", "mobilenext_0.35", SMALL, MIXED]
 )
 def test_the_layout_names_every_tensor_of_the_modules(name: str) -> None:
     architecture = parse(name) if "," in name else reference(name)
-    named = {tensor for layer in weight_layers(architecture) for tensor in (layer.weight, *layer.vectors)}
-    state = build_network(architecture, seed=0).state_dict()
-    assert named == {tensor for tensor in state if not tensor.endswith("num_batches_tracked")}
+    check_layout(architecture)
 
 
 @settings(max_examples=25, deadline=None)
@@ -66,50 +46,11 @@ def test_pruned_weights_fit_the_slimmer_network(data: st.DataObject) -> None:
     assert outputs.shape == (2, 5) and bool(outputs.isfinite().all())
 
 
-def silence(architecture: Architecture, state: dict[str, Tensor], group: Group, channels: Tensor) -> None:
-    """Set everything that writes or carries some channels of a group to zero."""
-    for layer in weight_layers(architecture):
-        if layer.writes in group.sites and "squeeze_excite" not in layer.module:
-            for name in (layer.weight, *layer.vectors):
-                if not name.endswith("running_var"):
-                    state[name][channels] = 0.0
-
-
 @pytest.mark.parametrize("text", [SMALL, MIXED])
 def test_removing_silent_channels_leaves_the_function(text: str) -> None:
     architecture = parse(text)
-    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     for group in ALL.groups(architecture):
-        width = ALL.candidates(tuple(architecture.placed_blocks()), group)[0]
-        smaller = resized(architecture, {group: width})
-        state = random_state(architecture)
-        doomed = _doomed(architecture, smaller, group, width)
-        silence(architecture, state, group, doomed)
-        _silence_lost_squeezes(architecture, smaller, state)
-        pruned = prune(architecture, smaller, {group: width}, state)
-        expected = network_of(architecture, state)(images)
-        assert torch.allclose(network_of(smaller, pruned)(images), expected, atol=1e-5, rtol=1e-4), group.name
-
-
-def _doomed(architecture: Architecture, smaller: Architecture, group: Group, width: int) -> Tensor:
-    """Channels to silence: as many on each side of a partial shortcut's boundary as the smaller network loses there."""
-    old, new = ([one.shortcut_channels for one in a.placed_blocks()] for a in (architecture, smaller))
-    for site in group.sites:
-        if site.role is Role.OUT and 1 <= site.layer <= len(old) and 0 < old[site.layer - 1] < group.width:
-            before, after = old[site.layer - 1], new[site.layer - 1]
-            lead = range(1, 1 + before - after)
-            tail = range(before, before + (group.width - before) - (width - after))
-            return torch.tensor([*lead, *tail])
-    return torch.arange(2, 2 + group.width - width)
-
-
-def _silence_lost_squeezes(architecture: Architecture, smaller: Architecture, state: dict[str, Tensor]) -> None:
-    for number, (old, new) in enumerate(zip(architecture.blocks, smaller.blocks, strict=True)):
-        lost = getattr(old, "squeeze", 0) - getattr(new, "squeeze", 0)
-        if lost:
-            path = f"blocks.{number}.squeeze_excite.reduce"
-            state[f"{path}.weight"][:lost] = 0.0
-            state[f"{path}.bias"][:lost] = 0.0
+        check_masked(architecture, group)
 
 
 def test_kept_channels_are_the_best_in_their_order() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from nas.evaluators import SupernetEvaluator
 from nas.jobs.search.scoring import Report, TrainingStage, Watch
 from nas.objective import Values
+from nas.report.drawing import new_drawing, write_picture
 from nas.runs.folder import RunFolder
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_supernet
 from searchspace.choices import Genotypes
@@ -27,6 +28,8 @@ from searchspace.support.files import read_text, sha256_text
 from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
     from latency_lut import LatencyTable
     from nas.data import Data
     from searchspace.supernet import Supernet
@@ -176,7 +179,8 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     space = load_space(settings.space)
     check_mode(settings.supernet.mode)
     images = settings.supernet
-    data = load_data(images.data, images.image_size, images.seed, images.subset)
+    resolution = max(space.spec.resolutions)
+    data = load_data(images.data, images.image_size, images.seed, images.subset, resolution=resolution)
     space = space.with_classes(len(data.classes))
     known = published(settings.against, space, settings.networks) if settings.against else None
     return RankInputs(data, space, table, known)
@@ -279,7 +283,8 @@ def _report(
     compared = compare(scores, truth.top1)
     columns = {"genotype": ["".join(map(str, row)) for row in truth.genotypes.tolist()], "top1": truth.top1} | scores
     folder.write(NETWORKS, _csv(columns))
-    folder.write(PICTURE, draw_ranking(scores["supernet loss"], truth, compared["supernet loss"]["all"]))
+    loss, correlation = scores["supernet loss"], compared["supernet loss"]["all"]
+    write_picture(folder, PICTURE, lambda: draw_ranking(loss, truth, correlation))
     result = {
         "space": settings.space,
         "networks": len(networks),
@@ -301,18 +306,14 @@ def _csv(columns: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def draw_ranking(score: Values, truth: Truth, found: Correlation) -> bytes:
-    """Return a picture (PNG) of the supernet's score against the truth."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.add_subplot()
+def draw_ranking(score: Values, truth: Truth, found: Correlation) -> Drawing:
+    """Draw the supernet's score against the truth."""
+    drawing = new_drawing(5, 4)
+    axes = drawing.add_subplot()
     axes.scatter(-score, truth.top1, s=8, alpha=0.6, linewidths=0)
     axes.invert_xaxis()
     axes.set_xlabel("loss with the supernet's weights, nats")
     axes.set_ylabel(f"top-1, % ({truth.source.split(',')[0]})")
     interval = f"{found.kendall_low:.3f} to {found.kendall_high:.3f}"
     axes.set_title(f"Kendall tau {found.kendall:.3f} ({interval}), {found.count} networks", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": ""})
-    return buffer.getvalue()
+    return drawing

@@ -10,8 +10,9 @@ from typing import Any
 
 from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.page import SearchSummary, search_page
+from nas.report.drawing import write_picture
 from nas.report.layers import layer_rows
-from nas.report.pictures import draw_front, png_bytes
+from nas.report.pictures import draw_front
 from nas.runs.folder import ARCHITECTURE, RunFolder
 from searchspace.yaml_io import save_architecture
 
@@ -28,8 +29,7 @@ def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequenc
     folder.write(LATENCY_CSV, latency_csv(summary))
     folder.write(FRONT_CSV, front_csv(front))
     references, chosen = summary.points()
-    drawing = draw_front(summary.front, references, chosen, summary.budget_ms)
-    folder.write(FRONT_PNG, png_bytes(drawing))
+    write_picture(folder, FRONT_PNG, lambda: draw_front(summary.front, references, chosen, summary.budget_ms))
     if summary.export is not None:
         predicted = {"predicted_on": summary.device, "predicted_latency_ms": summary.winner.prediction.latency_ms}
         folder.write_json(EXPORT_JSON, summary.export.as_dict() | predicted)

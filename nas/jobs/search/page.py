@@ -13,7 +13,7 @@ from nas.export import ExportRecord
 from nas.report import sections
 from nas.report.layers import layer_rows
 from nas.report.page import Figure, Section, render_page
-from nas.report.pictures import Point, draw_front, svg_text
+from nas.report.pictures import Point, draw_front
 from searchspace.architecture import Architecture
 
 
@@ -135,6 +135,8 @@ def finding_facts(findings: Mapping[str, Any]) -> dict[str, str]:
         "images": f"{findings['data']} at {findings['image_size']} pixels",
         "runs there as": findings["runs_as"],
     }
+    if change := findings.get("change"):
+        found["on these images"] = change
     if check := findings.get("export_check"):
         found["exported file"] = (
             f"{check['tflite_top1']:.2f} % of {check['images']} test images, PyTorch {check['torch_top1']:.2f} %, "
@@ -174,9 +176,11 @@ def _accuracies(summary: SearchSummary) -> list[Figure]:
 
 def _front(summary: SearchSummary) -> Markup:
     references, chosen = summary.points()
-    drawing = draw_front(summary.front, references, chosen, summary.budget_ms)
     named = ", ".join(f"{p.name} {p.latency_ms:.1f} ms {p.top1:.2f} %" for p in (chosen, *references))
-    return sections.picture(svg_text(drawing), f"Top-1 accuracy against predicted latency: {named}")
+    return sections.picture(
+        lambda: draw_front(summary.front, references, chosen, summary.budget_ms),
+        f"Top-1 accuracy against predicted latency: {named}",
+    )
 
 
 def _comparison(summary: SearchSummary) -> Markup:
@@ -194,7 +198,7 @@ def _comparison(summary: SearchSummary) -> Markup:
         for network in networks
     ]
     columns = ("network", "top-1", "found as fast", "latency", "90 % interval", "MAdds", "params")
-    return sections.table(columns, rows, numbers=range(1, 7), chosen=networks.index(summary.winner))
+    return sections.table(columns, rows, numbers=range(1, 7), minor=(4, 5, 6), chosen=networks.index(summary.winner))
 
 
 def _comparison_note(summary: SearchSummary) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from latency_lut.compiled import CompiledCost
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objective import Objective, Values
@@ -25,7 +26,7 @@ from nas.supernets.settings import (
 )
 from searchspace.architecture import Architecture
 from searchspace.reference import reference, reference_names
-from searchspace.space import SearchSpace
+from searchspace.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
     from nas.data import Data
@@ -49,6 +50,7 @@ class SupernetScoring:
         self.execution = execution
         self._trained: TrainedSupernet | None = None
         self._objective: Objective | None = None
+        self._change: str | None = None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the space with as many classes as the data set has: any network can be trained."""
@@ -105,11 +107,14 @@ class SupernetScoring:
 
         from nas.training.loop import train
         from nas.training.recipes import short
+        from nas.training.resolution import change_of_form
         from searchspace.modules import build_network
         from searchspace.weights import WEIGHTS_FILE, save_weights
 
         assert self._trained is not None
         settings, supernet = self.settings, self._trained.supernet
+        assert self._objective is not None and isinstance(self._objective.cost, CompiledCost)
+        self._change = change_of_form(winner, winner, supernet.run_form(winner), self._objective.cost.table)
         if settings.from_scratch:
             network = build_network(supernet.runs_as(winner), seed=settings.seed)
         else:
@@ -136,7 +141,7 @@ class SupernetScoring:
 
         from nas.data import sample
         from nas.export import check_accuracy
-        from nas.training.evaluation import evaluate
+        from nas.training.evaluation import chance_warning, evaluate
 
         tested = self.data.at_size(network.architecture.resolution).test_split()
         accuracy = evaluate(network, tested.batches(256))
@@ -145,6 +150,8 @@ class SupernetScoring:
             "image_size": network.architecture.resolution,
             "runs_as": str(network.architecture),
             "test": asdict(accuracy),
+            "change": self._change,
+            "warnings": [warning for warning in (chance_warning(accuracy, len(self.data.classes)),) if warning],
         }
         if model is not None:
             images, labels = sample(tested, EXPORT_CHECK_IMAGES, self.settings.seed)
@@ -153,13 +160,17 @@ class SupernetScoring:
         return found
 
 
-def open_scoring(settings: SupernetSettings) -> SupernetScoring:
-    """Load the images and return the scoring; raises UserError for whatever is wrong with them or the settings."""
+def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetScoring:
+    """Load the images for the networks of a space, at its largest resolution, and return the scoring.
+
+    Raises UserError for whatever is wrong with the images, the space or the settings.
+    """
     from nas.data import load_data
     from nas.supernets.training import check_mode
 
     check_mode(settings.mode, DIFFERENTIABLE)
-    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset)
+    resolution = max(load_space(space).spec.resolutions)
+    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=resolution)
     return SupernetScoring(settings, data)
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from nas.jobs.slim.drawings import channels_picture, path_picture
 from nas.jobs.slim.history import STATE
 from nas.jobs.slim.page import netadapt_page
-from nas.jobs.slim.run import SlimOutcome
+from nas.jobs.slim.run import NETADAPT, SEED, SlimOutcome
 from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network
 from nas.jobs.slim.verdict import scores, verdict
-from nas.report.pictures import png_bytes
+from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE
+from nas.training.evaluation import chance_warning
 from netadapt.loop import Step
 from searchspace.architecture import Architecture
 from searchspace.weights import WEIGHTS_FILE, save_weights
@@ -34,12 +35,11 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
     """
     folder = outcome.job.folder
     save_architecture(outcome.result.architecture, folder.file(ARCHITECTURE))
-    save_weights(
-        filled_network(outcome.result.architecture, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind
-    )
+    running = outcome.job.seed.form.of(outcome.result.architecture)
+    save_weights(filled_network(running, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind)
     folder.write(STEPS_CSV, steps_csv(outcome.steps))
-    folder.write(CHANNELS_PNG, png_bytes(channels_picture(outcome)))
-    folder.write(PATH_PNG, png_bytes(path_picture(outcome)))
+    write_picture(folder, CHANNELS_PNG, lambda: channels_picture(outcome))
+    write_picture(folder, PATH_PNG, lambda: path_picture(outcome))
     timing = export_and_time(outcome) if export else None
     if isinstance(timing, HostTiming):
         measured = {"measured_saving_pct": timing.measured_saving_pct}
@@ -62,6 +62,7 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
         "network": job.settings.network,
         "architecture": str(result.architecture),
         "seed_architecture": str(job.seed.architecture),
+        **_form(outcome),
         "resource": name,
         "target": job.target,
         "steps": len(outcome.steps),
@@ -80,12 +81,37 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
             for one in outcome.candidates[1:]
         ],
         "verdict": list(verdict(found)),
+        "warnings": warnings(outcome),
     }
     if job.settings.resource is ResourceName.LATENCY:
         seed, slim = job.seed_cost, result.cost
         document |= {"device": job.settings.device, "seed_latency_ms": seed.value, "target_ms": job.target}
         document |= {"latency_ms": slim.value, "low_ms": 2 * slim.value - slim.upper, "high_ms": slim.upper}
     return document
+
+
+def _form(outcome: SlimOutcome) -> dict[str, Any]:
+    """Say at which resolution accuracies and costs are, and what runs."""
+    job = outcome.job
+    running = job.seed.form.of(outcome.result.architecture)
+    return {
+        "image_size": running.resolution,
+        "cost_resolution": outcome.result.architecture.resolution,
+        "runs_as": str(running),
+        "runs_as_madds": running.madds,
+        "change": job.change,
+    }
+
+
+def warnings(outcome: SlimOutcome) -> list[str]:
+    """Return what is loudly to be said of the seed's and the result's accuracy."""
+    classes = outcome.job.seed.architecture.classes
+    said = [
+        chance_warning(final.test, classes, f"{method}, {kind},")
+        for (method, kind, seed), final in outcome.finals.items()
+        if method in (SEED, NETADAPT) and seed == 0
+    ]
+    return [warning for warning in said if warning is not None]
 
 
 def steps_csv(steps: tuple[Step, ...]) -> str:

@@ -14,11 +14,10 @@ from nas.jobs.slim.timing import HostTiming
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report import sections
 from nas.report.page import Figure, Section, render_page
-from nas.report.pictures import svg_text
 from searchspace.architecture import Architecture
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
+    pass
 
 
 def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare: Architecture | None) -> str:
@@ -26,9 +25,11 @@ def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare
     job, settings = outcome.job, outcome.job.settings
     parts = [
         Section("What happened", _sentences(verdict(scores(outcome.finals))), _honesty(outcome)),
-        Section("Accuracy", _accuracies(outcome), "Test split, opened once for each finished network."),
-        Section("The way down", _picture(path_picture(outcome), "accuracy against cost"), _path_note(settings)),
-        Section("Channels before and after", _picture(channels_picture(outcome), "channels of every group")),
+        Section("Accuracy", _accuracies(outcome), _resolution_note(outcome)),
+        Section("Accuracy against cost", _path_drawing(outcome), _path_note(settings)),
+        Section(
+            "Channels before and after", sections.picture(lambda: channels_picture(outcome), "channels of every group")
+        ),
         Section("Steps", _steps(outcome)),
     ]
     if compare is not None:
@@ -119,14 +120,22 @@ def _accuracies(outcome: SlimOutcome) -> Markup:
     return sections.table(columns, rows, numbers=range(1, len(columns)), chosen=0)
 
 
+def _resolution_note(outcome: SlimOutcome) -> str:
+    job = outcome.job
+    accuracy, cost = job.seed.form.image_size, job.seed.architecture.resolution
+    where = f"at {cost} px" if accuracy == cost else f"at {accuracy} px; costs are of the networks at {cost} px"
+    note = f"Test split, opened once for each finished network. Accuracies {where}."
+    return note if job.change is None else f"{note} On these images {job.change}."
+
+
 def _path_note(settings: SlimSettings) -> str:
     judged = "top-1" if settings.score.value == "top1" else "loss (the split holds few images)"
     steps = f"Each point is one accepted step after {settings.tune_steps} steps of fine-tuning"
     return f"{steps}; proposals were compared by {judged}."
 
 
-def _picture(drawing: Drawing, description: str) -> Markup:
-    return sections.picture(svg_text(drawing), description)
+def _path_drawing(outcome: SlimOutcome) -> Markup:
+    return sections.picture(lambda: path_picture(outcome), "accuracy against cost")
 
 
 def _steps(outcome: SlimOutcome) -> Markup:
@@ -144,7 +153,7 @@ def _steps(outcome: SlimOutcome) -> Markup:
         for step in outcome.steps
     ]
     columns = ("step", "group", "channels", "cost before", "predicted cost", "top-1 before", "top-1 after", "proposals")
-    return sections.table(columns, rows, numbers=(0, 2, 3, 4, 5, 6, 7))
+    return sections.table(columns, rows, numbers=(0, 2, 3, 4, 5, 6, 7), minor=(3, 5, 7))
 
 
 def _side_by_side(outcome: SlimOutcome, other: Architecture) -> Markup:
@@ -177,6 +186,8 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
             "measured saving": f"{timing.measured_saving_pct:.1f} %",
             f"saving predicted for {timing.predicted_by}": f"{timing.predicted_saving_pct:.1f} %",
             "this machine": f"{record.host}; {record.runtime}",
+            "resolution": f"{record.resolution} px, as it was tested",
+            "same answer as torch": f"on {timing.check.same_answer_pct:.1f} % of {timing.check.images} test images",
             "difference to torch": f"{record.output_error:.1e} of the outputs' range",
         }
     )

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.report.drawing import ACCENT, FAINT, SERIES, new_drawing, tidy
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-BEFORE, AFTER = "#c3ccd6", "#0b6bcb"
-COLOURS = ("#0b6bcb", "#d9822b", "#3d9a6a", "#7a6fd0", "#c8372d")
+BEFORE, AFTER = FAINT, ACCENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,7 @@ class End:
 
 def draw_channels(names: Sequence[str], before: Sequence[int], after: Sequence[int]) -> Drawing:
     """Draw the width of every group before and after, in running order."""
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(max(7.0, 0.36 * len(names)), 4.6), layout="constrained")
+    drawing = new_drawing(max(7.0, 0.36 * len(names)), 4.6)
     axes = drawing.add_subplot()
     places = range(len(names))
     axes.bar(places, before, color=BEFORE, width=0.8, label="before")
@@ -47,18 +45,16 @@ def draw_channels(names: Sequence[str], before: Sequence[int], after: Sequence[i
             axes.annotate(f"{new}", (place, old), ha="center", va="bottom", fontsize=7.5, color=AFTER)
     axes.set_xticks(places, names, rotation=90, fontsize=8)
     axes.set_ylabel("channels")
-    _plain(axes)
+    tidy(axes)
     return drawing
 
 
 def draw_paths(paths: Sequence[Path], ends: Sequence[End], *, cost: str) -> Drawing:
     """Draw accuracy while slimming, and the finished networks; `cost` names the horizontal axis with its unit."""
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(10.5, 4.4), layout="constrained")
+    drawing = new_drawing(10.5, 4.4)
     left, right = drawing.subplots(1, 2)
     methods = list(dict.fromkeys([path.method for path in paths] + [end.method for end in ends]))
-    colour = {method: COLOURS[place % len(COLOURS)] for place, method in enumerate(methods)}
+    colour = {method: SERIES[place % len(SERIES)] for place, method in enumerate(methods)}
     named: set[str] = set()
     for path in paths:
         label = path.method if path.method not in named else None
@@ -73,12 +69,5 @@ def draw_paths(paths: Sequence[Path], ends: Sequence[End], *, cost: str) -> Draw
     right.set_ylabel("test top-1 of the finished networks [%]")
     for axes in (left, right):
         axes.set_xlabel(cost)
-        _plain(axes)
+        tidy(axes)
     return drawing
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(color="#e3e8ee", linewidth=0.7, axis="y")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ from nas.engines import Engine
 from nas.jobs.slim.history import STATE, Finals, Lineage, key_of, load_state_file, save_state_file
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
 from nas.jobs.slim.start import Seed, find_seed
-from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, train_final
+from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, execution_of, train_final
 from nas.runs import RunFolder, RunPlace
+from nas.training.resolution import change_of_form
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
 from netadapt.importance import Criterion
@@ -24,6 +25,7 @@ from netadapt.pruning import prune
 from netadapt.resources import Cost, Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
 from searchspace.architecture import Architecture
+from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 
 NETADAPT, UNIFORM, MAGNITUDE, RANDOM, SEED = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
@@ -54,6 +56,7 @@ class SlimJob:
     pricer: Pricer
     seed_cost: Cost
     target: float
+    change: str | None  # how what runs differs from the network given, in words
     folder: RunFolder
 
 
@@ -105,6 +108,7 @@ def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = Fals
     Raises UserError, before anything is trained or written, for an unknown network or device, weights of another
     network, a table without the needed operations, a target that is met already or out of reach.
     """
+    settings = replace(settings, torch_device=execution_of(settings).device)
     resource = resource_of(settings)
     seed = find_seed(settings)
     pricer = Pricer(resource, seed.architecture)
@@ -115,7 +119,11 @@ def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = Fals
     folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given, "netadapt")
     if folder.is_complete:
         raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out")
-    return SlimJob(settings=settings, seed=seed, pricer=pricer, seed_cost=seed_cost, target=target, folder=folder)
+    table = resource.table if isinstance(resource, Latency) else None
+    change = change_of_form(resolve_network(settings.network), seed.architecture, seed.form, table)
+    return SlimJob(
+        settings=settings, seed=seed, pricer=pricer, seed_cost=seed_cost, target=target, change=change, folder=folder
+    )
 
 
 def _identity(settings: SlimSettings, resource: Resource) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def run_job(job: SlimJob, engine: Engine, observer: Observer) -> SlimOutcome:
     settings, finals = job.settings, Finals(job.folder)
     state = _seed_state(job, finals, engine, observer)
     teacher = Teacher(job.seed.architecture, state) if settings.distill else None
-    tuner = Tuner(settings, job.seed.statistics, teacher)
+    tuner = Tuner(settings, job.seed.form, job.seed.statistics, teacher)
     start = Position(0, job.seed.architecture, tuner.judged(tuner.network(job.seed.architecture, state)), job.seed_cost)
     observer.phase("slimming")
     end, steps = _lineage(job, tuner, start, engine, observer, Lineage(job.folder))
@@ -175,7 +183,7 @@ def _seed_state(job: SlimJob, finals: Finals, engine: Engine, observer: Observer
     if not path.exists():
         observer.phase("training the seed")
         task = Final(SEED, job.seed.architecture, None, job.settings.seed_epochs, 0)
-        tuner = Tuner(job.settings, job.seed.statistics)
+        tuner = Tuner(job.settings, job.seed.form, job.seed.statistics)
         (outcome,) = engine.map(train_final, [task], names=[task.name], shared=tuner)
         save_state_file(job.seed.architecture, outcome.state, path)
     return load_state_file(path)

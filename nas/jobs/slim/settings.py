@@ -39,7 +39,9 @@ class SlimSettings:
     `target` is a cost with its unit ("51ms", "200M") or a share of the seed's ("75%"). `tune_steps` is T, the steps
     each proposal is fine-tuned for; `fine_tune_epochs` and `scratch_epochs` are the two final trainings, and
     `seed_epochs` trains a seed given without weights. `distill` fine-tunes towards the seed's outputs in place of
-    the labels. `seeds` counts the repetitions of every final training.
+    the labels. `seeds` counts the repetitions of every final training. `image_size` replaces the network's own
+    resolution, for its accuracy and its cost alike; below 64 px it stands in for it, and costs stay the network's own.
+    `torch_device` (default: a GPU where there is one) and `bf16` are the same for every engine and worker.
     """
 
     network: str
@@ -68,10 +70,13 @@ class SlimSettings:
     seeds: int = 1
     seed: int = 0
     image_size: int | None = None
+    drop_strides: int | None = None
     subset: int | None = None
     weights: str | None = None
     extrapolate: bool = False
     threads: int = 1
+    torch_device: str | None = None
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("tune_steps", 0), ("batch_size", 2), ("fine_tune_epochs", 0), ("scratch_epochs", 0)):

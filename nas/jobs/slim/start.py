@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nas.data import sample
+from nas.data import load_data, sample
 from nas.jobs.slim.settings import SlimSettings
 from nas.jobs.slim.tuning import Statistics, Tuner, state_of, thread_limit
 from nas.training.start import find_weights, start_network
 from searchspace.architecture import Architecture
+from searchspace.low_resolution import RunForm, network_asked_for, run_form
 from searchspace.modules import ConvBNAct
 from searchspace.pretrained import load_mobilenet_v2_npz
 from searchspace.resolve import resolve_network
@@ -24,9 +25,13 @@ RESTORING_IMAGES = 128
 
 @dataclass(frozen=True)
 class Seed:
-    """The network to slim; `state` is None where it has to be trained first, `weights` says so in words."""
+    """The network to slim, and the `form` in which it and all its successors run on the images.
+
+    `state` is None where it has to be trained first, `weights` says so in words.
+    """
 
     architecture: Architecture
+    form: RunForm
     state: dict[str, Tensor] | None
     weights: str
     statistics: Statistics | None = None
@@ -40,18 +45,21 @@ def find_seed(settings: SlimSettings) -> Seed:
     weights = find_weights(settings.network, settings.weights, from_scratch=False)
     if weights is not None and weights.suffix == ".npz":
         return _pretrained(settings, weights)
-    data = Tuner(settings).data()
-    architecture = resolve_network(settings.network).with_classes(len(data.classes))
+    asked = network_asked_for(resolve_network(settings.network), settings.image_size)
+    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=asked.resolution)
+    asked = asked.with_classes(len(data.classes))
     if weights is None:
-        return Seed(architecture, None, f"trained here for {settings.seed_epochs} epochs")
+        form = run_form(asked, data.image_size, settings.drop_strides)
+        return Seed(asked, form, None, f"trained here for {settings.seed_epochs} epochs")
     start = start_network(
-        str(architecture),
+        asked,
         image_size=data.image_size,
         classes=len(data.classes),
         weights=weights,
         seed=settings.seed,
+        dropped_strides=settings.drop_strides,
     )
-    return Seed(architecture, state_of(start.network), start.weights)
+    return Seed(asked, start.form, state_of(start.network), start.weights)
 
 
 def _pretrained(settings: SlimSettings, weights: Path) -> Seed:
@@ -61,14 +69,24 @@ def _pretrained(settings: SlimSettings, weights: Path) -> Seed:
     for name in ("head.classifier.weight", "head.classifier.bias"):
         state[name] = state[name][1:].clone()
     architecture = network.architecture.with_classes(1000)
-    asked = resolve_network(settings.network).with_classes(1000)
+    asked = network_asked_for(resolve_network(settings.network), settings.image_size).with_classes(1000)
     if asked.with_resolution(architecture.resolution) != architecture:
         raise UserError(f"{weights} holds weights of another network: mobilenet_v2, not {settings.network}")
-    tuner = Tuner(settings, SIGNED_UNIT)
-    small = tuner.network(asked, state)
+    if settings.drop_strides:
+        raise UserError(f"--drop-strides {settings.drop_strides}: {weights} was trained with all its strides")
+    data = load_data(
+        settings.data,
+        settings.image_size,
+        settings.seed,
+        settings.subset,
+        resolution=asked.resolution,
+        statistics=SIGNED_UNIT,
+    )
+    form = RunForm(data.image_size)
+    small = Tuner(settings, form, SIGNED_UNIT).network(asked, state)
     with thread_limit(settings.threads):
-        restore_batch_norm(small, sample(tuner.data().train, RESTORING_IMAGES, settings.seed).images)
-    return Seed(asked, state_of(small), str(weights), SIGNED_UNIT)
+        restore_batch_norm(small, sample(data.train, RESTORING_IMAGES, settings.seed).images)
+    return Seed(asked, form, state_of(small), str(weights), SIGNED_UNIT)
 
 
 @torch.no_grad()

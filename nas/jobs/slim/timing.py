@@ -11,21 +11,29 @@ from torch import Tensor
 
 from latency_lut.devices import HOST, device_names, load_device
 from latency_lut.predict import predict
-from nas.export import ExportRecord, export_network
+from nas.data import sample
+from nas.export import AccuracyCheck, ExportRecord, export_network, export_trained
 from nas.jobs.slim.run import SlimOutcome
+from nas.jobs.slim.tuning import Tuner
 from searchspace.architecture import Architecture
 from searchspace.modules import Network, empty_network
 from searchspace.support.errors import UserError
 
 MODEL = "model.tflite"
+CHECKED_IMAGES = 256
 
 
 @dataclass(frozen=True)
 class HostTiming:
-    """Seed and result timed on this machine, in milliseconds, with the saving predicted by a device's table."""
+    """Seed and result timed on this machine as they were evaluated, in milliseconds.
+
+    `predicted_saving_pct` is that of a device's table for the same two networks; `check` compares the file with
+    PyTorch on test images.
+    """
 
     seed_ms: float
     result: ExportRecord
+    check: AccuracyCheck
     predicted_by: str
     predicted_saving_pct: float
 
@@ -36,19 +44,23 @@ class HostTiming:
 
 
 def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
-    """Export the result, and time it and the seed on this machine; return why not where that cannot be done."""
-    seed, result = outcome.job.seed.architecture, outcome.result.architecture
-    path = outcome.job.folder.file(MODEL)
+    """Export the result as it was evaluated, and time it and the seed here; return why not where that cannot be."""
+    job = outcome.job
+    seed, result = (job.seed.form.of(one) for one in (job.seed.architecture, outcome.result.architecture))
+    tested = Tuner(job.settings, job.seed.form, job.seed.statistics).data().test_split()
+    images, labels = sample(tested, CHECKED_IMAGES, job.settings.seed)
+    path = job.folder.file(MODEL)
     try:
         with tempfile.TemporaryDirectory() as folder:
             first = export_network(filled_network(seed, outcome.seed_state), Path(folder) / MODEL, trained=True)
-        record = export_network(filled_network(result, outcome.state), path, trained=True)
+        network = filled_network(result, outcome.state)
+        record, check = export_trained(network, path, images.numpy(), labels.numpy(), seed=job.settings.seed)
     except UserError as error:
         return str(error)
-    device = HOST if HOST in device_names() else outcome.job.settings.device
+    device = HOST if HOST in device_names() else job.settings.device
     table = load_device(device)
     now, then = (predict(table, one, allow_extrapolation=True).latency_ms for one in (result, seed))
-    return HostTiming(first.host_latency_ms, record, device, 100 * (1 - now / then))
+    return HostTiming(first.host_latency_ms, record, check, device, 100 * (1 - now / then))
 
 
 def filled_network(architecture: Architecture, state: Mapping[str, Tensor]) -> Network:

@@ -1,7 +1,7 @@
 """What a worker does: load the data once, fine-tune a proposal, train a final network. No state but its arguments.
 
-Networks are trained at the size of the images, with early strides taken back where those are small
-(`searchspace.low_resolution`); their weights are those of the network whose latency counts.
+How networks run on the images is decided once for a run, with its seed (`searchspace.low_resolution`): at the
+resolution whose cost counts, but for images smaller than 64 pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -26,7 +26,7 @@ from nas.training.loop import train
 from netadapt.importance import State
 from netadapt.loop import Tuned
 from searchspace.architecture import Architecture
-from searchspace.low_resolution import for_images
+from searchspace.low_resolution import RunForm
 from searchspace.modules import Network, build_network, empty_network
 from searchspace.supernet import recalibrate
 
@@ -49,6 +49,7 @@ class Tuner:
     """Fine-tunes proposals; sent to workers, which load the data themselves. Calling it is `netadapt.loop.Tune`."""
 
     settings: SlimSettings
+    form: RunForm
     statistics: Statistics | None = None
     teacher: Teacher | None = None
 
@@ -60,14 +61,18 @@ class Tuner:
     def data(self) -> Data:
         """Return the data set, loaded once in each process."""
         settings = self.settings
-        return _data(settings.data, settings.image_size, settings.seed, settings.subset, self.statistics)
+        return load_once(settings.data, self.form.image_size, settings.seed, settings.subset, self.statistics)
+
+    @property
+    def execution(self) -> Execution:
+        """How this run computes, wherever its workers are: nothing here depends on the machine."""
+        return execution_of(self.settings)
 
     def network(self, architecture: Architecture, state: State) -> Network:
-        """Return the network at the size of the images, with the given weights."""
-        small = for_images(architecture, self.data().image_size)
-        network = empty_network(small)
+        """Return the network as it runs on the images, with the given weights."""
+        network = empty_network(self.form.of(architecture))
         network.load_state_dict(state)
-        default_execution().prepare(network)
+        self.execution.prepare(network)
         return network
 
     def tuned(self, architecture: Architecture, state: State, steps: int, seed: int) -> Network:
@@ -80,9 +85,10 @@ class Tuner:
         with thread_limit(settings.threads):
             if self.teacher is not None:
                 self.recalibrate(network)
-                distil(network, self.teaching(), data, steps, rate, settings.batch_size, seed)
+                distil(network, self.teaching(), data, steps, rate, settings.batch_size, seed, self.execution)
             elif steps:
-                fine_tune(network, data, steps, rate, seed, batch_size=settings.batch_size)
+                size = settings.batch_size
+                fine_tune(network, data, steps, rate, seed, batch_size=size, execution=self.execution)
             if self.teacher is None:
                 self.recalibrate(network)
         return network
@@ -90,7 +96,7 @@ class Tuner:
     def recalibrate(self, network: Network) -> None:
         """Measure the statistics of batch norm on training images, in place."""
         images = sample(self.data().train, CALIBRATION_IMAGES, self.settings.seed).images
-        recalibrate(network, [default_execution().place(images)])
+        recalibrate(network, [self.execution.place(images)])
 
     def teaching(self) -> Network:
         """Return the teacher, ready to be asked."""
@@ -100,13 +106,13 @@ class Tuner:
     def judged(self, network: Network) -> Tuned:
         """Return the network's accuracy and score on the search split."""
         with thread_limit(self.settings.threads):
-            found = evaluate(network, self.data().search.batches(default_execution().evaluation_batch))
+            found = evaluate(network, self.data().search.batches(self.execution.evaluation_batch))
         score = found.top1 if self.settings.score is Score.TOP1 else -found.loss
         return Tuned(found.top1, score, state_of(network))
 
     def gradients(self, architecture: Architecture, state: State) -> State:
         """Return the gradients of the loss over a few training batches, by parameter name."""
-        network, settings, execution = self.network(architecture, state), self.settings, default_execution()
+        network, settings, execution = self.network(architecture, state), self.settings, self.execution
         batches = endless_batches(self.data().train, settings.batch_size, seed=settings.seed)
         with reproducible(settings.seed), thread_limit(settings.threads):
             network.eval()  # batch norm as the network will be used: its scale and shift are what is judged
@@ -155,7 +161,7 @@ def train_final(tuner: Tuner, task: Final) -> FinalOutcome:
     settings, data = tuner.settings, tuner.data()
     seed = settings.seed + task.seed
     if task.state is None:
-        network = build_network(for_images(task.architecture, data.image_size), seed=seed)
+        network = build_network(tuner.form.of(task.architecture), seed=seed)
         recipe = settings.chosen_recipe(max(task.epochs, 1))
     else:
         as_it_is = not (task.epochs or task.catch_up)
@@ -169,10 +175,10 @@ def train_final(tuner: Tuner, task: Final) -> FinalOutcome:
         if tuner.teacher is not None and task.state is not None:
             steps = task.epochs * data.train.steps_per_epoch(settings.batch_size)
             rate, size = settings.fine_tune_rate, settings.batch_size
-            distil(network, tuner.teaching(), data, steps, rate, size, seed, cosine=True)
+            distil(network, tuner.teaching(), data, steps, rate, size, seed, tuner.execution, cosine=True)
         elif task.epochs:
-            train(network, data, recipe, seed=seed)
-        batch = default_execution().evaluation_batch
+            train(network, data, recipe, seed=seed, execution=tuner.execution)
+        batch = tuner.execution.evaluation_batch
         search = evaluate(network, data.search.batches(batch))
         test = evaluate(network, data.test_split().batches(batch))
     return FinalOutcome(search, test, state_of(network))
@@ -186,6 +192,7 @@ def distil(
     learning_rate: float,
     batch_size: int,
     seed: int,
+    execution: Execution,
     *,
     cosine: bool = False,
 ) -> None:
@@ -194,7 +201,6 @@ def distil(
     With few images of few classes labels would teach it to forget all others; the teacher's outputs keep them. Batch
     norm keeps its statistics: batches this small would spoil them.
     """
-    execution: Execution = default_execution()
     with reproducible(seed):
         execution.prepare(network).eval()
         execution.prepare(teacher).eval()
@@ -229,6 +235,12 @@ def thread_limit(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def execution_of(settings: SlimSettings) -> Execution:
+    """Return how a run computes; `torch_device` is that of the settings, or the default of the machine asked."""
+    return replace(default_execution(settings.torch_device), bf16=settings.bf16)
+
+
 @lru_cache(maxsize=1)
-def _data(spec: str, image_size: int | None, seed: int, subset: int | None, statistics: Statistics | None) -> Data:
+def load_once(spec: str, image_size: int, seed: int, subset: int | None, statistics: Statistics | None) -> Data:
+    """Load a data set, the last one asked for only once in each process."""
     return load_data(spec, image_size, seed, subset, statistics=statistics)

@@ -8,18 +8,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from latency_lut import LatencyTable
+from latency_lut.devices import load_device
 from nas.data import Data, Split, load_data, sample
+from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
+from nas.report.drawing import write_picture
 from nas.runs import RunFolder, RunPlace
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import Accuracy, evaluate
+from nas.training.evaluation import Accuracy, chance_warning, evaluate
 from nas.training.execution import Execution
 from nas.training.history import EpochRecord, History, Observer
 from nas.training.loop import train
 from nas.training.recipes import Recipe, recipe
+from nas.training.resolution import change_of_form
 from nas.training.start import Start, find_weights, start_network
+from searchspace.low_resolution import network_asked_for
 from searchspace.modules import Network
+from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
@@ -27,6 +34,7 @@ from searchspace.yaml_io import save_architecture
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
+REPORT = "report.html"
 MODEL = "model.tflite"
 TENSORBOARD = "tensorboard"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
@@ -38,7 +46,9 @@ class TrainSettings:
     """What `nas train` was asked for; the same settings give the same numbers on one machine.
 
     `learning_rate`, `batch_size`, `clip_norm` and `epochs` replace the recipe's where given (a batch size
-    scales the recipe's learning rate).
+    scales the recipe's learning rate). `image_size` replaces the network's own resolution (below 64 px it only
+    stands in for it); `drop_strides` says how many first strides of 2 become 1 (default: none from 64 px on, see
+    `searchspace.low_resolution`).
     """
 
     network: str
@@ -53,6 +63,7 @@ class TrainSettings:
     subset: int | None = None
     weights: str | None = None
     from_scratch: bool = False
+    drop_strides: int | None = None
 
     def chosen_recipe(self) -> Recipe:
         """Return the recipe with what the settings replace; raises UserError for impossible values."""
@@ -76,6 +87,7 @@ class TrainJob:
     data: Data
     tested: Split
     start: Start
+    change: str | None  # how what runs differs from the network given, in words
     folder: RunFolder
     resume: bool
 
@@ -97,14 +109,17 @@ def prepare(
     """
     chosen = settings.chosen_recipe()
     weights = find_weights(settings.network, settings.weights, settings.from_scratch)
-    data = _load(settings, decoding)
+    given = resolve_network(settings.network)
+    data = _load(settings, given.resolution, decoding)
     start = start_network(
-        settings.network,
+        network_asked_for(given, settings.image_size),
         image_size=data.image_size,
         classes=len(data.classes),
         weights=weights,
         seed=settings.seed,
+        dropped_strides=settings.drop_strides,
     )
+    change = change_of_form(given, start.asked, start.form, _known_table(settings.network))
     folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume)
     return TrainJob(
         settings=settings,
@@ -114,9 +129,21 @@ def prepare(
         # Opened now, looked at last: a damaged test image is better found before the training than after it.
         tested=data.test_split(),
         start=start,
+        change=change,
         folder=folder,
         resume=resume,
     )
+
+
+def _known_table(network: str) -> LatencyTable | None:
+    """Return the table of the device that a run folder given as NETWORK was found for, if there is one."""
+    if "," in network or not RunFolder(network).is_complete:
+        return None
+    device = RunFolder(network).result().get("device")
+    try:
+        return load_device(device) if isinstance(device, str) else None
+    except UserError:
+        return None  # a table that is no longer there: the multiply-adds have to do
 
 
 def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, export: bool) -> dict[str, Any]:
@@ -142,11 +169,12 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
         return {}
     test = evaluate(network, job.tested.batches(job.execution.evaluation_batch))
     save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name)
-    save_architecture(network.architecture, folder.file("architecture.yaml"))
+    save_architecture(job.start.asked, folder.file("architecture.yaml"))
     title = f"{job.settings.network if ',' not in job.settings.network else 'network'} on {job.settings.data}"
-    folder.write(CURVE, draw_curve(history, title))
+    write_picture(folder, CURVE, lambda: draw_curve(history, title))
     result = _result(job, history, test)
     result["export"] = _export(network, job) if export else None
+    folder.write(REPORT, train_page(result, history, network.architecture, asdict(job.settings)))
     folder.finish(result)
     return result
 
@@ -167,9 +195,16 @@ class _Log:
         self.observer.epoch_done(record)
 
 
-def _load(settings: TrainSettings, decoding: Callable[[int, int], None] | None) -> Data:
+def _load(settings: TrainSettings, resolution: int, decoding: Callable[[int, int], None] | None) -> Data:
     def load() -> Data:
-        return load_data(settings.data, settings.image_size, settings.seed, settings.subset, progress=decoding)
+        return load_data(
+            settings.data,
+            settings.image_size,
+            settings.seed,
+            settings.subset,
+            resolution=resolution,
+            progress=decoding,
+        )
 
     # The first process decodes into the cache, the others then find it there.
     if distributed.is_first():
@@ -192,10 +227,15 @@ def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool) -
 
 
 def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
-    architecture = job.start.network.architecture
+    architecture, running = job.start.asked, job.start.network.architecture
+    warning = chance_warning(test, len(job.data.classes))
     return {
         "network": job.settings.network,
         "architecture": str(architecture),
+        "runs_as": str(running),
+        "runs_as_madds": running.madds,
+        "change": job.change,
+        "warnings": [warning] if warning else [],
         "params": architecture.params,
         "madds": architecture.madds,
         "weights": job.start.weights,
@@ -218,17 +258,16 @@ def _export(network: Network, job: TrainJob) -> dict[str, Any]:
 
     A missing converter does not spoil a finished training: the reason stands in the result instead.
     """
-    import numpy as np
     import torch
 
-    from nas.export import check_accuracy, export_network
+    from nas.export import export_trained
 
-    path = job.folder.file(MODEL)
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    images, labels = sample(job.tested, EXPORT_CHECK_IMAGES, job.settings.seed)
     try:
-        record = export_network(network, path, trained=True, seed=job.settings.seed)
+        record, check = export_trained(
+            network, job.folder.file(MODEL), images.numpy(), labels.numpy(), seed=job.settings.seed
+        )
     except UserError as error:
         return {"failed": str(error)}
-    images, labels = sample(job.tested, EXPORT_CHECK_IMAGES, job.settings.seed)
-    check = check_accuracy(network, path, images.numpy(), labels.numpy().astype(np.int64))
     return {**record.as_dict(), "accuracy_check": asdict(check)}

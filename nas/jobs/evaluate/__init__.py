@@ -1,1 +1,0 @@
-"""Evaluating weights or an exported file on a data set."""
