@@ -56,6 +56,7 @@ COMMANDS = (
     CommandEntry("", "search", "nas.cli.search", "search", FIND),
     CommandEntry("", "train", "nas.cli.train", "train", FIND),
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
+    CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
     CommandEntry("lut", "measure", "nas.cli.lut_measure", "measure", "Commands"),
     CommandEntry("lut", "calibrate", "nas.cli.lut_calibrate", "calibrate", "Commands"),

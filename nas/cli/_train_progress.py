@@ -10,13 +10,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from nas.training.history import EpochRecord, Observer
 
+# Where there is no terminal, a line this often.
+LINE_SECONDS = 20.0
+
 
 class DecodingProgress:
-    """Shows how many images of a data set are decoded; nothing where they come from the cache."""
+    """Shows how many images are decoded (nothing where they come from the cache), or what else is done to them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, what: str = "decoding") -> None:
+        self._console, self._what, self._line = console, what, time.monotonic()
         self._bar = Progress(
-            TextColumn("decoding images"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+            TextColumn(f"{what} images"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
         )
         self._task: TaskID | None = None
 
@@ -29,8 +33,13 @@ class DecodingProgress:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Move the bar, which appears with the first image."""
-        if self._task is None or done == 1:
+        """Move the bar, which appears with the first image; without a terminal print a line now and then."""
+        if not self._console.is_terminal:
+            if time.monotonic() - self._line > LINE_SECONDS:
+                self._line = time.monotonic()
+                self._console.print(f"{self._what} images: {done} of {total}")
+            return
+        if self._task is None:
             self._bar.start()
             self._task = self._bar.add_task("", total=total)
         self._bar.update(self._task, completed=done, total=total)

@@ -136,7 +136,10 @@ def _from_labels_file(archive: Archive, images: list[str], folder: str) -> Parts
     notes = (f"{LABELS_FILE} does not name {unlisted} of the images; they are left out",) if unlisted else ()
     listed = {folder + name for name in (LABELS_FILE, *NAME_FILES)} | set(paths)
     return Parts(
-        classes=labels.classes, train=items, notes=(*labels.notes, *notes, *_left_out(archive, images, listed))
+        classes=labels.classes,
+        train=items,
+        numbered=labels.numbered,
+        notes=(*labels.notes, *notes, *_left_out(archive, images, listed)),
     )
 
 

@@ -36,11 +36,13 @@ class Items:
 class Parts:
     """What every kind of data set opens as; `search` and `test` are None where it has no such part of its own.
 
-    `notes` are sentences about what was left out or looks odd, to be told to whoever gave the data.
+    `numbered` says that the classes are bare indices, without names. `notes` are sentences about what was left out or
+    looks odd, to be told to whoever gave the data.
     """
 
     classes: tuple[str, ...]
     train: Items
     search: Items | None = None
     test: Items | None = None
+    numbered: bool = False
     notes: tuple[str, ...] = ()

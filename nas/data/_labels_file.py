@@ -19,10 +19,11 @@ MAX_CLASSES = 100_000
 
 @dataclass(frozen=True)
 class Labels:
-    """The rows of a labels file: class index by path, the classes' names, and notes for whoever gave the file."""
+    """The rows of a labels file: class index by path, the classes' names (`numbered`: bare indices), and notes."""
 
     index_of: dict[str, int]
     classes: tuple[str, ...]
+    numbered: bool
     notes: tuple[str, ...]
 
 
@@ -53,7 +54,16 @@ def read_labels(archive: Archive, path: str, folder: str) -> Labels:
     if len(set(found.values())) < 2:
         raise UserError(f"{archive.path}/{path} names {len(set(found.values()))} class; at least two are needed")
     notes = _notes(path, set(found.values()), repeated)
-    return Labels(found, _class_names(archive, folder, max(found.values()) + 1), notes)
+    names = _class_names(archive, folder)
+    count = max(found.values()) + 1
+    if names is None:
+        return Labels(found, tuple(map(str, range(count))), True, notes)
+    if len(names) < count or len(set(names)) < len(names):
+        raise UserError(
+            f"{archive.path}: the file of class names has {len(set(names))} different names, expected one line for "
+            f"each of the {count} classes"
+        )
+    return Labels(found, names, False, notes)
 
 
 def _rows(archive: Archive, path: str) -> Iterator[tuple[int, str, int]]:
@@ -90,14 +100,8 @@ def _notes(path: str, used: set[int], repeated: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _class_names(archive: Archive, folder: str, count: int) -> tuple[str, ...]:
+def _class_names(archive: Archive, folder: str) -> tuple[str, ...] | None:
     for name in NAME_FILES:
         if folder + name in archive.paths:
-            names = tuple(line.strip() for line in archive.read_text(folder + name).splitlines() if line.strip())
-            if len(names) < count or len(set(names)) < len(names):
-                raise UserError(
-                    f"{archive.path}/{folder}{name} has {len(set(names))} different names, expected one line for each "
-                    f"of the {count} classes"
-                )
-            return names
-    return tuple(str(index) for index in range(count))
+            return tuple(line.strip() for line in archive.read_text(folder + name).splitlines() if line.strip())
+    return None

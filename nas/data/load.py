@@ -28,8 +28,9 @@ DECODED_LIMIT_BYTES = 4 * 2**30
 class Data:
     """A loaded data set: its classes, the statistics it is normalised with, and the splits a search may see.
 
-    `notes` are sentences about what was left out of it. The test split is deliberately no field: only
-    `test_split()` opens it.
+    `numbered` says that the classes are bare indices, `has_test` that the data set brings a test part of its own,
+    `notes` are sentences about what was left out of it. The test split is deliberately no field: only `test_split()`
+    opens it.
     """
 
     spec: str
@@ -39,6 +40,8 @@ class Data:
     std: tuple[float, ...]
     train: Split
     search: Split
+    numbered: bool
+    has_test: bool
     notes: tuple[str, ...]
     _open_test: Callable[[], Split]
     _load_at: Callable[[int], Data]
@@ -92,6 +95,8 @@ def load_data(
         std=std,
         train=train,
         search=search,
+        numbered=source.parts.numbered,
+        has_test=source.parts.test is not None,
         notes=source.parts.notes,
         _open_test=open_test,
         _load_at=lambda other: load_data(

@@ -61,10 +61,10 @@ def training_step(
 def apply_recipe_to_layers(network: nn.Module, recipe: Recipe, steps: int) -> None:
     """Give the recipe's dropout and batch-norm momentum to the layers that have them.
 
-    In a run of few `steps` the momentum is raised, at most to torch's 0.1, so that the statistics still
-    forget the random start: ImageNet recipes average over hundreds of steps.
+    In a run of few `steps` the momentum is raised, at most to one half, so that the statistics still
+    forget the random start and follow weights that move fast: ImageNet recipes average over hundreds of steps.
     """
-    momentum = max(recipe.batch_norm_momentum, min(0.1, SETTLING_SHARES / steps))
+    momentum = max(recipe.batch_norm_momentum, min(0.5, SETTLING_SHARES / steps))
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = recipe.dropout

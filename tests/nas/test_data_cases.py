@@ -244,7 +244,7 @@ def test_names_of_classes_may_stand_beside_the_labels(tmp_path: Path) -> None:
     (with_labels(tmp_path, rows((0, 0), (1, 1))) / "labels.txt").write_text("\ufeffcat\ndog\n", encoding="utf-8")
     assert open_image_folder(tmp_path).classes == ("cat", "dog")
     (tmp_path / "labels.txt").write_text("cat\n")
-    with pytest.raises(UserError, match=r"labels.txt has 1 different names, expected one line for each of the 2"):
+    with pytest.raises(UserError, match=r"has 1 different names, expected one line for each of the 2"):
         open_image_folder(tmp_path)
 
 

@@ -160,7 +160,9 @@ def test_short_runs_get_faster_batch_norm_statistics() -> None:
     apply_recipe_to_layers(network, recipe("mobilenetv3"), steps=600_000)
     assert {norm.momentum for norm in norms} == {0.003}
     apply_recipe_to_layers(network, recipe("mobilenetv3"), steps=100)
-    assert {norm.momentum for norm in norms} == {0.1}
+    assert {norm.momentum for norm in norms} == {0.3}
+    apply_recipe_to_layers(network, recipe("mobilenetv3"), steps=40)
+    assert {norm.momentum for norm in norms} == {0.5}
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

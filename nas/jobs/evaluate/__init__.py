@@ -1,0 +1,1 @@
+"""Evaluating weights or an exported file on a data set."""

@@ -1,0 +1,236 @@
+"""Weights from anywhere: the same function as their origin, what belongs to them kept, everything else refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas.weights import Preparation, WeightsInfo, open_weights
+from nas.weights.layers import FileLayer, Norm, fill_network
+from searchspace.modules import build_network, empty_network
+from searchspace.reference import reference
+from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
+from searchspace.text import parse
+from searchspace.weights import save_weights
+
+TINY = parse("r32,stem_k3_s2_c8_hs,ir_k3_s2_h16_c16_re,ir_k5_s1_h32_c16_re_se8,head_c32_h24_hs,n5")
+QUANT = "mobilenet_v2_1.0_224_quant.tflite"
+FLOAT = "mobilenet_v2_1.0_224_float.npz"
+
+
+# --- published files ------------------------------------------------------------------------------------------------
+
+
+def test_the_tflite_file_and_the_npz_made_from_it_hold_the_same_weights(shared_data: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    asked = reference("mobilenet_v2")
+    file, arrays = (open_weights(shared_data / "weights" / name, asked) for name in (QUANT, FLOAT))
+    assert file.architecture == arrays.architecture == asked  # 1000 classes: the background is left out
+    assert all(torch.equal(file.state[name], arrays.state[name]) for name in file.state)
+    assert (
+        file.info.labels is not None and file.info.labels[0] == "tench, Tinca tinca" and len(file.info.labels) == 1000
+    )
+    assert file.info.preparation == Preparation(mean=(128 / 255,) * 3, std=(128 / 255,) * 3, image_size=224)
+
+
+def test_the_network_computes_what_the_file_computes(shared_data: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from latency_lut.tflite.runtime import run
+
+    opened = open_weights(shared_data / "weights" / QUANT, reference("mobilenet_v2"))
+    network = empty_network(opened.architecture)
+    network.load_state_dict(opened.state)
+    images = np.clip(np.random.default_rng(0).standard_normal((2, 3, 224, 224)), -1, 1).astype(np.float32)
+    with torch.inference_mode():
+        ours = network.eval()(torch.from_numpy(images)).softmax(1).numpy()
+    theirs = run(shared_data / "weights" / QUANT, np.moveaxis(images, 1, -1))[:, 1:]
+    assert (ours.argmax(1) == theirs.argmax(1)).all()
+
+
+@pytest.mark.parametrize("name", [QUANT, FLOAT])
+@pytest.mark.parametrize(
+    ("asked", "layer"),
+    [
+        ("mobilenet_v3_large", "stem"),
+        ("mobilenet_v2_0.75", "stem"),
+        (str(reference("mobilenet_v2")).replace("ir_k3_s1_h144_c24", "ir_k5_s1_h144_c24"), "blocks.2.depthwise"),
+    ],
+)
+def test_weights_of_another_network_name_the_first_layer_that_differs(
+    shared_data: Path, name: str, asked: str, layer: str
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    with pytest.raises(UserError, match=f"first layer that differs is {layer} "):
+        open_weights(shared_data / "weights" / name, resolve_network(asked))
+
+
+# --- our own exports and files --------------------------------------------------------------------------------------
+
+
+def trained_tiny() -> torch.nn.Module:
+    network = build_network(TINY, seed=0)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    network.train()(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    torch.nn.init.normal_(network.head.classifier.weight, generator=torch.Generator().manual_seed(1))
+    return network.eval()
+
+
+def test_an_export_of_ours_is_read_back_as_the_same_function(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from nas.export import export_network
+
+    network = trained_tiny()
+    export_network(network, tmp_path / "model.tflite", trained=True)
+    opened = open_weights(tmp_path / "model.tflite", TINY)
+    again = empty_network(opened.architecture)
+    again.load_state_dict(opened.state)
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert torch.allclose(network(images), again.eval()(images), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("r32,stem_k3_s1_c8_hs,ir_k3_s2_h16_c16_re,ir_k5_s1_h32_c16_re_se8,head_c32_h24_hs,n5", "stem .*stride is 2"),
+        ("r32,stem_k3_s2_c8_re,ir_k3_s2_h16_c16_re,ir_k5_s1_h32_c16_re_se8,head_c32_h24_hs,n5", "stem .*followed by"),
+        ("r32,stem_k3_s2_c8_hs,ir_k3_s2_h16_c16_re,ir_k3_s1_h32_c16_re_se8,head_c32_h24_hs,n5", "blocks.1.depthwise "),
+        ("r32,stem_k3_s2_c8_hs,ir_k3_s2_h16_c16_re,head_c32_h24_hs,n5", "differs is head.conv "),
+    ],
+)
+def test_strides_and_activations_are_compared_too(tmp_path: Path, other: str, message: str) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from nas.export import export_network
+
+    export_network(trained_tiny(), tmp_path / "model.tflite", trained=True)
+    with pytest.raises(UserError, match=message):
+        open_weights(tmp_path / "model.tflite", parse(other))
+
+
+def test_what_belongs_to_weights_is_kept_in_the_file(tmp_path: Path) -> None:
+    preparation = Preparation(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), image_size=96, crop=0.9)
+    info = WeightsInfo(
+        source=str(tmp_path / "w.safetensors"), preparation=preparation, labels=("a", "ä", "c", "d", "e")
+    )
+    save_weights(build_network(TINY, seed=0), tmp_path / "w.safetensors", **info.file_notes())
+    assert open_weights(tmp_path / "w.safetensors").info == info
+
+
+def test_damaged_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    network = build_network(TINY, seed=0)
+    with torch.no_grad():
+        network.blocks[1].project.conv.weight[0, 0] = float("nan")
+    save_weights(network, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=r"'blocks.1.project.conv.weight' holds numbers that are not finite"):
+        open_weights(tmp_path / "w.safetensors")
+    np.savez(tmp_path / "w.npz", **{"00_CONV_w": np.zeros((8, 3, 3, 3), np.int8), "00_CONV_b": np.zeros(8, np.float32)})
+    with pytest.raises(UserError, match=r"'00_CONV_w' holds int8 numbers without a scale"):
+        open_weights(tmp_path / "w.npz", TINY)
+
+
+def test_batch_norm_of_another_epsilon_is_the_same_function() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(8, 3, 3, 3, generator=generator)
+    scale, shift, mean = (torch.randn(8, generator=generator) for _ in range(3))
+    variance = torch.tensor([0.0, 1e-6, 1e-4, 1e-2, 0.1, 1.0, 3.0, 9.0])
+    norm = Norm(weight=scale, bias=shift, mean=mean, variance=variance, epsilon=1e-5)
+    architecture = parse("r8,stem_k3_s1_c8_li,ds_k3_s1_c8_re,head_re,n4")
+    whole = build_network(architecture, seed=0)
+    rest = [
+        FileLayer(name=name, weight=module.conv.weight, bias=None, norm=None)
+        for name, module in (("dw", whole.blocks[0].depthwise), ("pw", whole.blocks[0].pointwise))
+    ]
+    last = FileLayer(name="fc", weight=whole.head.classifier.weight, bias=whole.head.classifier.bias)
+    stem = FileLayer(name="stem", weight=weight, norm=norm)
+    network = fill_network(architecture, [stem, *rest, last], "here")
+    images = torch.randn(2, 3, 8, 8, generator=generator)
+    expected = torch.nn.functional.conv2d(images, weight, padding=1)
+    expected = torch.nn.functional.batch_norm(expected, mean, variance, scale, shift, eps=1e-5)
+    with torch.inference_mode():
+        assert torch.allclose(network.stem(images), expected, rtol=1e-4, atol=1e-4)
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.tflite", "w.bin", "w"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"x" * 100, b"\xff" * 16])
+def test_files_of_another_form_are_a_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name):
+        open_weights(tmp_path / name, TINY)
+
+
+def test_empty_and_unlike_npz_files(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
+        pass
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "named.npz")
+    np.savez(tmp_path / "objects.npz", **{"0_w": np.array([{}], dtype=object)}, allow_pickle=True)
+    for name in ("empty.npz", "named.npz", "objects.npz"):
+        with pytest.raises(UserError, match=name):
+            open_weights(tmp_path / name, TINY)
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        # Most of a weights file is numbers, in which any byte will do: aim at its structure, at both ends.
+        at = int(rng.integers(len(data))) if rng.random() < 0.3 else int(rng.integers(min(len(data), 2000)))
+        at = len(data) - 1 - at if rng.random() < 0.3 else at
+        match int(rng.integers(4)):
+            case 0:
+                data[at] = int(rng.integers(256))
+            case 1:
+                data[at : at + 8] = bytes([int(rng.choice([0, 255]))]) * 8
+            case 2:
+                del data[at : at + int(rng.integers(1, 64))]
+            case 3:
+                data[at:at] = rng.bytes(int(rng.integers(1, 16)))
+    return bytes(data)
+
+
+def files_of_tiny(folder: Path) -> dict[str, bytes]:
+    from nas.export import export_network
+
+    network = trained_tiny()
+    info = WeightsInfo(
+        source="", labels=tuple("abcde"), preparation=Preparation(mean=(0.5,) * 3, std=(0.5,) * 3, image_size=32)
+    )
+    save_weights(network, folder / "w.safetensors", **info.file_notes())
+    export_network(network, folder / "w.tflite", trained=True)
+    layers = [(name, m) for name, m in network.named_modules() if hasattr(m, "weight") and m.weight.ndim > 1]
+    arrays = {}
+    for number, (_, layer) in enumerate(layers):
+        weight = layer.weight.detach().numpy()
+        depthwise = weight.ndim == 4 and weight.shape[1] == 1 and weight.shape[0] > 1
+        if weight.ndim == 4:
+            weight = weight.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+        arrays[f"{number:02d}_w"], arrays[f"{number:02d}_b"] = weight, np.zeros(layer.weight.shape[0], np.float32)
+    np.savez(folder / "w.npz", **arrays)
+    return {path.suffix: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_files_are_read_or_refused(tmp_path: Path, count: int) -> None:
+    pytest.importorskip("ai_edge_litert")
+    rng = np.random.default_rng(0)
+    (tmp_path / "whole").mkdir()
+    for suffix, content in files_of_tiny(tmp_path / "whole").items():
+        assert open_weights(tmp_path / "whole" / f"w{suffix}", TINY).architecture == TINY
+        path = tmp_path / f"mutated{suffix}"
+        for _ in range(count):
+            path.write_bytes(mutated(content, rng))
+            try:
+                opened = open_weights(path, TINY)
+            except UserError as error:
+                assert "mutated" in str(error) and len(str(error)) < 1500
+            else:
+                assert all(bool(torch.isfinite(t).all()) for t in opened.state.values() if t.is_floating_point())
