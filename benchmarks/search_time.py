@@ -24,11 +24,12 @@ from latency_lut.devices import load_device
 from nas.evaluators import PredictorEvaluator
 from nas.jobs.search.ask_tell import run_search
 from nas.jobs.search.journal import Journal
-from nas.objective import Objective, Values, parse_budget
+from nas.objectives import Objective, Values
 from nas.predictor import covered_part, shipped_predictor
 from nas.strategies import make_strategy
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.quantities import parse_duration_ms
 
 
 class TimedEvaluator(PredictorEvaluator):
@@ -140,7 +141,7 @@ def main() -> None:
     shipped_predictor(space.name)
     print(f"space, table and predictor loaded and compiled in {time.perf_counter() - start:.1f} s")
     for budget in arguments.budget or ["45ms", "60ms"]:
-        compare(Objective(cost, parse_budget(budget)), arguments.seeds, arguments.evaluations)
+        compare(Objective(cost, parse_duration_ms(budget)), arguments.seeds, arguments.evaluations)
 
 
 if __name__ == "__main__":

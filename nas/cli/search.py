@@ -182,16 +182,16 @@ class _Wanted:
 def _of_options(context: typer.Context) -> _Wanted:
     """Return what the options ask for; raises UserError for a budget that is missing or cannot be read."""
     from nas.jobs.search.run import SearchSettings
-    from nas.objective import parse_budget
     from nas.supernets.settings import SupernetSettings
     from searchspace.support.errors import UserError
+    from searchspace.support.quantities import parse_duration_ms
 
     given = context.params
     if given["budget"] is None:
         raise UserError("no budget was given: --budget 60ms, or --resume RUN to go on with a run")
     data, training = given["data"], given["supernet_training"]
     settings = SearchSettings(
-        budget_ms=parse_budget(given["budget"]),
+        budget_ms=parse_duration_ms(given["budget"]),
         device=given["device"],
         space=given["space"] or ("mobilenetv3" if data is None else "mobile"),
         strategy=given["strategy"] or ("learnt" if training == "differentiable" else "evolution"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from nas.objective import Values
+from nas.objectives import Values
 from searchspace.choices import Genotypes
 
 

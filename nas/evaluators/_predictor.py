@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.objective import Values
+from nas.objectives import Values
 from nas.predictor import Predictor, covered_part
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace

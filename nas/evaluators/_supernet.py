@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.objective import Values
+from nas.objectives import Values
 from searchspace.choices import Genotypes
 
 if TYPE_CHECKING:

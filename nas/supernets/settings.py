@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data import Data
-    from nas.objective import Objective
+    from nas.objectives import Objective
     from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.checkpoint import Checkpoints
     from nas.training.execution import Execution

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.strategies import OptunaStrategy, Strategy, make_strategy
 from nas.strategies.testing import StrategyConformance, advance, artificial_top1, conformance_objective
 from searchspace.support.errors import UserError

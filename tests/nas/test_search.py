@@ -17,7 +17,7 @@ from latency_lut.devices import load_device
 from nas.evaluators import PredictorEvaluator
 from nas.jobs.search.ask_tell import Progress, SearchResult, run_search, space_fingerprint
 from nas.jobs.search.journal import Journal
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.predictor import score_network, shipped_predictor
 from nas.strategies import RandomSearch, RegularisedEvolution, Strategy, make_strategy
 from nas.strategies.testing import artificial_top1, conformance_objective

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.objective import Objective, Results, Values
+from nas.objectives import Objective, Results, Values
 from nas.strategies import (
     STRATEGY_NAMES,
     LearntDistribution,

@@ -11,7 +11,7 @@ import pytest
 from latency_lut import LatencyTable
 from latency_lut.compiled import CompiledCost
 from nas.evaluators import PredictorEvaluator
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.predictor import covered_part, shipped_predictor
 from nas.strategies import make_strategy
 from searchspace.space import load_space

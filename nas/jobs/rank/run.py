@@ -17,7 +17,7 @@ import numpy as np
 
 from nas.evaluators import SupernetEvaluator
 from nas.jobs.search.scoring import Report, TrainingStage, Watch
-from nas.objective import Values
+from nas.objectives import Values
 from nas.report.drawing import new_drawing, write_picture
 from nas.runs.folder import RunFolder
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_supernet

@@ -17,7 +17,7 @@ import numpy as np
 from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator, check_top1
 from nas.jobs.search.journal import Journal
-from nas.objective import Objective, Results, Values, pareto_front
+from nas.objectives import Objective, Results, Values, pareto_front
 from nas.strategies import Strategy
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes

@@ -22,7 +22,7 @@ from nas.jobs.search.files import MODEL, write_search_files
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.page import ScoredNetwork, SearchSummary
 from nas.jobs.search.scoring import NetworkScore, Scoring, Watch
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.report.pictures import Point
 from nas.runs import RunFolder, versions
 from nas.runs.folder import JOURNAL

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nas.evaluators import Evaluator, PredictorEvaluator
 from nas.jobs.search.ask_tell import Progress
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt

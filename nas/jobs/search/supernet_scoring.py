@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from latency_lut.compiled import CompiledCost
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
-from nas.objective import Objective, Values
+from nas.objectives import Objective, Values
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from nas.supernets.settings import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -11,10 +10,9 @@ from netadapt.groups import Part
 from netadapt.proposals import Widths
 from netadapt.schedule import Form, Schedule, published_schedule, published_widths
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import MS_PER_UNIT, PER_UNIT, parse_amount
 
 CRITERIA = ("l1", "l2", "bn", "taylor")
-_MAGNITUDES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 class ResourceName(StrEnum):
@@ -125,15 +123,12 @@ def parse_target(text: str, resource: ResourceName, seed_value: float | None = N
 
     Without `seed_value` a share is only checked. Raises UserError saying which units are expected.
     """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z%]*)", text.strip())
-    units = _MILLISECONDS if resource is ResourceName.LATENCY else _MAGNITUDES
-    example = "51ms or 0.051s" if resource is ResourceName.LATENCY else "200M"
-    if match is None or match[2] not in {*units, "%"}:
-        given = f"the target {text!r} has no unit" if match and not match[2] else f"cannot read the target {text!r}"
-        raise UserError(f"{given}: expected {resource} such as {example}, or a share of the seed's such as 75%")
-    value = float(match[1])
-    if value <= 0 or (match[2] == "%" and value >= 100):
+    units, example = PER_UNIT, "200M"
+    if resource is ResourceName.LATENCY:
+        units, example = MS_PER_UNIT, "51ms or 0.051s"
+    expected = f"{resource} such as {example}, or a share of the seed's such as 75%"
+    value = parse_amount(text, "target", {**units, "%": 0.01}, expected)
+    share = text.strip().endswith("%")
+    if value <= 0 or (share and value >= 1):
         raise UserError(f"the target {text!r} must be above 0 and below the seed's {resource}")
-    if match[2] == "%":
-        return value / 100 * (seed_value if seed_value is not None else 1.0)
-    return value * units[match[2]]
+    return value * (seed_value if share and seed_value is not None else 1.0)
