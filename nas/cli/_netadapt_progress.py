@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from nas.cli._lines import TimedLines
 from nas.jobs.slim.run import SlimJob
 from nas.jobs.slim.tuning import FinalOutcome
 from netadapt.loop import Step
@@ -31,6 +32,9 @@ class SlimProgress:
         self._task: Any = None
         self._step = 0
         self._note = ""
+        self._lines: TimedLines | None = None
+        self._saved = 0.0  # share of the way to the target
+        self._step_share = 0.0  # share of the way that a step takes, by the steps so far
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -45,11 +49,15 @@ class SlimProgress:
         """Start a new bar; what is left of the cost makes its length."""
         if self._task is not None:
             self._progress.stop_task(self._task)
-        self._step, self._note = 0, ""
+        self._step, self._note, self._saved, self._step_share = 0, "", 0.0, 0.0
+        self._lines = None if self._console.is_terminal else TimedLines(self._console, name)
         self._task = self._progress.add_task(name, total=None, note="")
 
     def proposals(self, finished: int, of: int) -> None:
         """Show how many proposals of the present step have been tuned."""
+        if self._lines is not None and finished < of:
+            done = min(self._saved + self._step_share * finished / of, 0.999)
+            self._lines.update(done, 1, f"step {self._step + 1}, proposal {finished} of {of}")
         self._update(note=f"step {self._step + 1}, proposal {finished}/{of}{self._note}")
 
     def step(self, step: Step) -> None:
@@ -58,6 +66,8 @@ class SlimProgress:
         cost = f"{step.cost:.2f} {self._unit}" if self._unit else f"{step.cost:,.0f}"
         self._note = f"  {cost}  top-1 {step.accuracy:.2f} %"
         saved, needed = job.seed_cost.upper - step.upper, job.seed_cost.upper - job.target
+        self._saved = min(saved / needed, 1.0) if needed > 0 else 1.0
+        self._step_share = self._saved / max(step.step, 1)
         self._update(total=needed, completed=min(saved, needed), note=f"step {step.step}{self._note}")
         if not self._console.is_terminal:
             change = f"{step.group} {step.before} > {step.after}"
@@ -67,8 +77,9 @@ class SlimProgress:
         """Show a finished network's accuracy."""
         note = f"{finished}/{of}  {name.removeprefix('netadapt final: ')}: {outcome.test.top1:.2f} %"
         self._update(total=of, completed=finished, note=note)
-        if not self._console.is_terminal:
+        if self._lines is not None:
             self._console.print(note, soft_wrap=True)
+            self._lines.update(finished, of)
 
     def _update(self, **fields: Any) -> None:
         if self._task is not None:

@@ -13,6 +13,7 @@ import typer
 from latency_lut.measure.backend import Backend, Task
 from latency_lut.measure.loop import OnProgress
 from nas.cli._common import note_console
+from nas.cli._lines import TimedLines
 from searchspace.ops import Op
 from searchspace.support.errors import UserError
 
@@ -65,6 +66,10 @@ def progress_bar(what: str) -> Iterator[OnProgress]:
         TextColumn("{task.fields[now]}"),
     )
     console = note_console()
+    if not console.is_terminal:
+        lines = TimedLines(console, what)
+        yield lambda done, total, task: lines.update(done, total, f"{done:,} of {total:,}")
+        return
     with _keys_seen_at_once(), Progress(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
         row = bar.add_task(what, total=None, now="any key stops")
 

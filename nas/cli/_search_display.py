@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli._common import note_console, output_console
+from nas.cli._lines import TimedLines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def run_progress(evaluations: int = 1) -> Iterator[Watch]:
     """Show a search as a bar with the best network so far, and each other step as a bar of its own, on stderr.
 
-    Where that is no terminal, lines say when a step starts and how far it is, by tenths.
+    Where that is no terminal, lines say when a step starts, and every so often how far it is and what is left.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -61,23 +62,19 @@ def _written(console: Console) -> Watch:
     """Return a watch that writes lines, for logs."""
     from nas.jobs.search.scoring import Watch
 
-    def by_tenths(name: str) -> Callable[[float, float], None]:
-        told = 0
-
-        def report(done: float, out_of: float) -> None:
-            nonlocal told
-            if int(10 * done / out_of) > told:
-                told = int(10 * done / out_of)
-                console.print(f"{name}: {10 * told} %", markup=False)
-
-        return report
-
     def stage(name: str) -> AbstractContextManager[Callable[[float, float], None]]:
         console.print(name, markup=False)
-        return nullcontext(by_tenths(name))
+        return nullcontext(TimedLines(console, name).update)
 
-    searching = by_tenths("Searching")
-    return Watch(progress=lambda state: searching(state.evaluations, state.total), stage=stage)
+    searching: list[TimedLines] = []  # made when the search begins, which may be long after the command
+
+    def progress(state: Progress) -> None:
+        if not searching:
+            searching.append(TimedLines(console, "Searching"))
+        best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
+        searching[0].update(state.evaluations, state.total, best)
+
+    return Watch(progress=progress, stage=stage)
 
 
 def print_summary(summary: SearchSummary, place: Path) -> None:

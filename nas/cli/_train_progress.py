@@ -8,21 +8,19 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from nas.cli._lines import TimedLines
 from nas.training.history import EpochRecord, Observer
-
-# Where there is no terminal, a line this often.
-LINE_SECONDS = 20.0
 
 
 class DecodingProgress:
     """Shows how many images are decoded (nothing where they come from the cache), or what else is done to them."""
 
     def __init__(self, console: Console, what: str = "decoding") -> None:
-        self._console, self._what, self._line = console, what, time.monotonic()
         self._bar = Progress(
             TextColumn(f"{what} images"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
         )
         self._task: TaskID | None = None
+        self._lines = None if console.is_terminal else TimedLines(console, f"{what} images")
 
     def __enter__(self) -> DecodingProgress:
         return self
@@ -33,11 +31,9 @@ class DecodingProgress:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Move the bar, which appears with the first image; without a terminal print a line now and then."""
-        if not self._console.is_terminal:
-            if time.monotonic() - self._line > LINE_SECONDS:
-                self._line = time.monotonic()
-                self._console.print(f"{self._what} images: {done} of {total}")
+        """Move the bar, which appears with the first image; without a terminal a line now and then."""
+        if self._lines is not None:
+            self._lines.update(done, total)
             return
         if self._task is None:
             self._bar.start()
@@ -60,6 +56,7 @@ class TrainProgress:
         )
         self._task = self._bar.add_task("starting", total=epochs, rate="")
         self._epoch, self._epoch_started, self._images = 0, time.monotonic(), 0
+        self._lines = None if console.is_terminal else TimedLines(console, "training")
 
     def __enter__(self) -> TrainProgress:
         self._bar.start()
@@ -80,6 +77,8 @@ class TrainProgress:
         elapsed = time.monotonic() - self._epoch_started
         rate = f"{self._images / elapsed:.0f} images/s" if self._images else ""
         done = epoch - 1 + step / steps
+        if self._lines is not None and done < self.epochs:
+            self._lines.update(done, self.epochs, f"epoch {epoch} of {self.epochs}, {rate}".rstrip(", "))
         self._bar.update(self._task, completed=done, description=f"epoch {epoch}/{self.epochs}", rate=rate)
         for other in self.others:
             other.step_done(epoch, step, steps, images)
