@@ -73,9 +73,9 @@ class SupernetEvaluator:
 
     def accuracy(self, genotype: Genotypes) -> Accuracy:
         """Return the accuracy and loss of one network, shape (choices,)."""
-        from nas.supernets.training import score_network
+        from nas.supernets.training import shared_accuracy
 
-        return score_network(self.supernet, genotype, self._calibration, self._batches)
+        return shared_accuracy(self.supernet, genotype, self._calibration, self._batches)
 
 
 def _drawn(data: Data, count: int, seed: int) -> list[Batch]:

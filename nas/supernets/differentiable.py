@@ -22,7 +22,7 @@ from torch.nn import functional
 from latency_lut.compiled import CompiledCost
 from latency_lut.slots import Factor, Values
 from nas.data import Batch, Data
-from nas.supernets.training import SupernetInTraining, learn, watching
+from nas.supernets.training import SupernetInTraining, in_training, learn, watching
 from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
 from nas.training.history import Observer
@@ -120,6 +120,10 @@ class DifferentiableInTraining(SupernetInTraining):
         super().__init__(supernet)
         self.logits = ArchitectureLogits(supernet.space)
 
+    def sample(self, rng: np.random.Generator, n: int) -> Genotypes:  # type: ignore[override]
+        """Draw n networks, shape (n, choices), as training draws them."""
+        return self.logits.sample(rng, n)
+
 
 def differentiable_steps(
     cost: CompiledCost, settings: DifferentiableSettings, *, seed: int, total_steps: int
@@ -135,21 +139,23 @@ def differentiable_steps(
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
     ) -> tuple[Tensor, Tensor]:
-        assert isinstance(network, DifferentiableInTraining)
-        step, logits = int(network.steps_taken), network.logits
+        inner = in_training(network, DifferentiableInTraining)
+        step, logits = int(inner.steps_taken), inner.logits
         rng = np.random.default_rng([seed, step])
         images, labels = execution.place(batch.images), batch.labels.to(execution.device, non_blocking=True)
         kept = max(1, round(len(labels) * (1 - settings.image_share)))
         optimizer.zero_grad(set_to_none=True)
         genotype = logits.sample(rng, 1)[0]
-        loss, outputs = learn(network.supernet, genotype, images[:kept], labels[:kept], execution, label_smoothing)
+        loss, outputs = learn(
+            network, inner.supernet, genotype, images[:kept], labels[:kept], execution, label_smoothing
+        )
         clip_gradients(network.parameters(), clip_norm)
         optimizer.step()
         if kept < len(labels) and step >= settings.frozen_share * total_steps:
-            outputs_of = partial(_outputs, network.supernet, images=images[kept:])
+            outputs_of = partial(_outputs, inner.supernet, images=images[kept:])
             gradient = _architecture_gradient(logits, outputs_of, labels[kept:], cost, settings, rng)
             logits.descend(gradient, settings.learning_rate)
-        network.steps_taken += 1
+        inner.steps_taken += 1
         return loss, (outputs.argmax(dim=1) == labels[:kept]).sum() * (len(labels) / kept)
 
     return take_step
@@ -179,8 +185,7 @@ def _architecture_gradient(
 @torch.no_grad()
 def _outputs(supernet: Supernet, genotypes: Genotypes, images: Tensor) -> Tensor:
     """Return the outputs of several networks for the same images, shape (networks, batch, classes)."""
-    architectures = map(supernet.space.decode, genotypes)
-    return torch.stack([supernet(resized(images, supernet.input_size(one)), one).float() for one in architectures])
+    return torch.stack([supernet(resized(images, supernet.input_size(one)), one).float() for one in genotypes])
 
 
 def train_differentiably(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from nas.data.batches import Shard
+from nas.training.step import ConfiguresLayers
 
 
 def launched_by_torchrun() -> bool:
@@ -53,7 +54,9 @@ def replicated(network: nn.Module) -> nn.Module:
     itself."""
     if not dist.is_initialized():
         return network
-    return nn.parallel.DistributedDataParallel(network)
+    # A supernet uses only a part of its weights in each pass.
+    in_parts = any(isinstance(module, ConfiguresLayers) for module in network.modules())
+    return nn.parallel.DistributedDataParallel(network, find_unused_parameters=in_parts)
 
 
 def summed(values: Tensor) -> Tensor:

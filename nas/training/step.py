@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,14 @@ class TakeStep(Protocol):
         """Take one optimisation step; return the loss and the number of correct answers, both on the device."""
 
 
+@runtime_checkable
+class ConfiguresLayers(Protocol):
+    """A module that runs layers which are not its submodules, as a supernet does."""
+
+    def configure_layers(self, *, dropout: float, batch_norm_momentum: float) -> None:
+        """Set the dropout and the batch-norm momentum of the layers that run."""
+
+
 def training_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -66,6 +74,8 @@ def apply_recipe_to_layers(network: nn.Module, recipe: Recipe, steps: int) -> No
     """
     momentum = max(recipe.batch_norm_momentum, min(0.5, SETTLING_SHARES / steps))
     for module in network.modules():
+        if isinstance(module, ConfiguresLayers):
+            module.configure_layers(dropout=recipe.dropout, batch_norm_momentum=momentum)
         if isinstance(module, nn.Dropout):
             module.p = recipe.dropout
         elif isinstance(module, nn.BatchNorm2d):

@@ -1,14 +1,17 @@
-"""The supernet: `supernet(images, architecture)` for any architecture of its space.
+"""The supernet: `supernet(images, genotype)` for any network of its space.
 
 The modules that run are those of `searchspace.modules`, without weights of their own; each call hands them their
 corner of the shared weights. So there is no active subnet to set, nothing to keep in step with the plain networks,
-and `extract` only copies what a call would have used.
+and `extract` only copies what a call would have used. These modules belong to their supernet alone.
+
+Where several genotypes are one network (a space of layers that can be skipped), they run with different weights: what
+was drawn is what trains and what is scored. An architecture stands for the genotype that `SearchSpace.encode` finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -18,11 +21,12 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
+from searchspace.choices import Genotypes
 from searchspace.low_resolution import RunForm, strides_to_drop
 from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
 from searchspace.space import SearchSpace
 from searchspace.space_match import layer_blocks
-from searchspace.stage_plan import StagePlan, width_of
+from searchspace.stage_plan import Reader, StagePlan, width_of
 from searchspace.supernet.shared import SharedPart
 
 # The channel counts with which what precedes a stage can enter it, by what is told apart (`Supernet._stream`).
@@ -72,7 +76,9 @@ class Supernet(nn.Module):
         for name, parameter in self.named_parameters():
             if ".transforms." in name:
                 nn.init.eye_(parameter)
-        self._paths: dict[Architecture, tuple[_Step, ...]] = {}
+        self.batch_norm_momentum: float | None = None
+        self._paths: dict[bytes, tuple[_Step, ...]] = {}
+        self._templates: dict[object, nn.Module] = {}
 
     def _places(self) -> Iterator[tuple[str, list[nn.Module]]]:
         """Every place of the space with the modules that can run there, largest dimensions included."""
@@ -137,38 +143,76 @@ class Supernet(nn.Module):
         name = f"{stage.name}/layer{layer}"
         return (name if stage.fixed else f"{name}/{stage.options[option].name}") + (stream if layer == 0 else "")
 
-    def input_size(self, architecture: Architecture) -> int:
-        """Side in pixels of the images an architecture takes here: in proportion to its resolution."""
-        return max(4, round(self.image_size * architecture.resolution / max(self.space.spec.resolutions)))
+    def configure_layers(self, *, dropout: float, batch_norm_momentum: float) -> None:
+        """Set the dropout and the batch-norm momentum of all modules that run."""
+        self.dropout, self.batch_norm_momentum = dropout, batch_norm_momentum
+        for template in self._templates.values():
+            self._configure(template)
 
-    def run_form(self, architecture: Architecture) -> RunForm:
+    def _configure(self, template: nn.Module) -> None:
+        for module in template.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = self.dropout
+            elif isinstance(module, nn.BatchNorm2d) and self.batch_norm_momentum is not None:
+                module.momentum = self.batch_norm_momentum
+
+    def _template(self, key: object, build: Callable[[], nn.Module]) -> nn.Module:
+        """The module without weights for `key`, made once."""
+        found = self._templates.get(key)
+        if found is None:
+            with torch.device("meta"):
+                found = self._templates[key] = build()
+            self._configure(found)
+        return found
+
+    def input_size(self, network: Architecture | Genotypes) -> int:
+        """Side in pixels of the images a network takes here: in proportion to its resolution."""
+        if isinstance(network, Architecture):
+            resolution = network.resolution
+        else:
+            resolution = self.space.resolution(lambda choice: int(network[choice]))
+        return max(4, round(self.image_size * resolution / max(self.space.spec.resolutions)))
+
+    def run_form(self, network: Architecture | Genotypes) -> RunForm:
         """How the network runs here: at which resolution, without how many of its first strides."""
-        return RunForm(self.input_size(architecture), self.dropped_strides)
+        return RunForm(self.input_size(network), self.dropped_strides)
 
-    def runs_as(self, architecture: Architecture) -> Architecture:
+    def runs_as(self, network: Architecture | Genotypes) -> Architecture:
         """The network as it runs here: strides, resolution and classes of the supernet."""
-        return self.run_form(architecture).of(architecture).with_classes(self.classes)
+        architecture = network if isinstance(network, Architecture) else self.space.decode(network)
+        return self.run_form(network).of(architecture).with_classes(self.classes)
 
-    def _path(self, architecture: Architecture) -> tuple[_Step, ...]:
+    def _path(self, network: Architecture | Genotypes) -> tuple[_Step, ...]:
         """The steps of a network; raises UserError naming the place where it leaves the space."""
-        path = self._paths.get(architecture)
+        genotype = self.space.encode(network) if isinstance(network, Architecture) else self.space.check(network)[0]
+        path = self._paths.get(genotype.tobytes())
         if path is None:
             if len(self._paths) >= _REMEMBERED:
                 self._paths.clear()
-            path = self._paths[architecture] = tuple(self._find_path(architecture))
+                self._templates.clear()
+            path = self._paths[genotype.tobytes()] = tuple(self._find_path(genotype))
         return path
 
-    def _find_path(self, architecture: Architecture) -> Iterator[_Step]:
-        genotype, places = self.space.locate(architecture)
-        running = self.runs_as(architecture)
-        yield _Step("stem", self._part("stem"), _stem(running.stem))
+    def _find_path(self, genotype: Genotypes) -> Iterator[_Step]:
+        running = self.runs_as(genotype)
+        blocks = enumerate(running.placed_blocks())
+        yield _Step("stem", self._part("stem"), self._template(running.stem, lambda: _stem(running.stem)))
         stream = ""
-        for index, (placed, (number, layer)) in enumerate(zip(running.placed_blocks(), places, strict=True)):
-            option = self.space.plans[number].option(lambda choice: int(genotype[choice]))
-            part = self._part(self._place_name(number, layer, option, stream))
-            yield _Step(f"blocks.{index}", part, _block(placed.block, placed.in_channels))
-            stream = self._stream(number, option)
-        head = _head(running.head, running.blocks[-1].out, self.classes, self.dropout)
+        read: Reader = genotype.tolist().__getitem__
+        for number, plan in enumerate(self.space.plans):
+            for layer in range(len(plan.stage.fixed) or plan.stage.depths[-1]):
+                if self.space.layer_block(number, layer, read) is None:
+                    continue
+                index, placed = next(blocks)
+                option = 0 if plan.stage.fixed else plan.option(read)
+                key = placed.block, placed.in_channels
+                part = self._part(self._place_name(number, layer, option, stream))
+                yield _Step(f"blocks.{index}", part, self._template(key, partial(_block, *key)))
+                stream = self._stream(number, option)
+        channels = running.blocks[-1].out
+        head = self._template(
+            (running.head, channels), lambda: _head(running.head, channels, self.classes, self.dropout)
+        )
         yield _Step("head", self._part(f"head{stream}"), head)
 
     def _part(self, name: str) -> SharedPart:
@@ -176,33 +220,35 @@ class Supernet(nn.Module):
         assert isinstance(part, SharedPart)
         return part
 
-    def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # another network, and other shapes, at every call
+    def forward(self, images: Tensor, network: Architecture | Genotypes) -> Tensor:
         """Map images (batch, 3, size, size) to logits (batch, classes) through one network of the space.
 
-        Raises UserError where the architecture is not in the space.
+        The network is a genotype of shape (choices,), or an architecture. Raises UserError where it is not in the
+        space.
         """
         x = images
-        for step in self._path(architecture):
+        for step in self._path(network):
             if step.template.training != self.training:
                 step.template.train(self.training)
             x = functional_call(step.template, step.part.weights(step.template), (x,))
         return x
 
     @torch.no_grad()
-    def extract(self, architecture: Architecture) -> Network:
-        """Return a plain network with copies of the weights that a call for this architecture would use.
+    def extract(self, network: Architecture | Genotypes) -> Network:
+        """Return a plain network with copies of the weights that a call for this network would use.
 
         Its batch-norm statistics are the shared ones: `recalibrate` it before evaluation.
         """
-        network = empty_network(self.runs_as(architecture), self.dropout)
+        extracted = empty_network(self.runs_as(network), self.dropout)
         state = {
             f"{step.name}.{name}": tensor
-            for step in self._path(architecture)
+            for step in self._path(network)
             for name, tensor in step.part.weights(step.template).items()
         }
-        network.load_state_dict(state)
+        extracted.load_state_dict(state)
         device = next(self.parameters()).device
-        return network.to(device).train(self.training)
+        return extracted.to(device).train(self.training)
 
 
 _REMEMBERED = 4096
@@ -244,22 +290,16 @@ def _templates(blocks: set[tuple[Block, int]]) -> list[nn.Module]:
     return [_block(block, channels) for block, channels in sorted(large, key=repr)]
 
 
-# Modules without weights, shared by all supernets of a process; they are cheap but not free to build.
+# Modules without weights where made on the meta device, as the supernet makes them.
 
 
-@lru_cache(maxsize=1 << 14)
 def _block(block: Block, in_channels: int) -> nn.Module:
-    with torch.device("meta"):
-        return build_block(PlacedBlock(block, 1, in_channels))
+    return build_block(PlacedBlock(block, 1, in_channels))
 
 
-@lru_cache
 def _stem(stem: Stem) -> nn.Module:
-    with torch.device("meta"):
-        return ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation)
+    return ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation)
 
 
-@lru_cache
 def _head(head: Head, in_channels: int, classes: int, dropout: float) -> nn.Module:
-    with torch.device("meta"):
-        return HeadModule(head, in_channels, classes, dropout)
+    return HeadModule(head, in_channels, classes, dropout)

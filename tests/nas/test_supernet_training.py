@@ -1,5 +1,8 @@
 """Supernet training: what takes part in a step, resuming, and the differentiable mode."""
 
+from collections import Counter, defaultdict
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,25 +12,26 @@ from latency_lut.devices import load_device
 from nas.data import load_data
 from nas.supernets.differentiable import (
     ArchitectureLogits,
+    DifferentiableInTraining,
     DifferentiableSettings,
     expected_latency_ms,
     train_differentiably,
 )
+from nas.supernets.modes import Pass, fair, find_mode, sandwich, shrinking, single_path, with_warm_up
 from nas.supernets.training import (
+    SupernetInTraining,
     calibration_batches,
-    fair,
-    find_mode,
-    sandwich,
-    score_network,
-    shrinking,
-    single_path,
+    shared_accuracy,
+    steps_of,
     train_supernet,
-    with_warm_up,
+    watching,
 )
 from nas.training.checkpoint import Checkpoints
+from nas.training.execution import Execution
 from nas.training.recipes import supernet as supernet_recipe
+from nas.training.step import apply_recipe_to_layers
 from searchspace.extremes import largest, smallest
-from searchspace.space import load_space
+from searchspace.space import load_space, space_names
 from searchspace.supernet import Supernet
 from searchspace.support.errors import UserError
 
@@ -79,6 +83,73 @@ def test_fair_rounds_take_every_value_equally_often(name):
     assert len(genotypes) == 3
     always = [i for i, choice in enumerate(big.choices) if not choice.when and len(choice.values) == 3]
     assert (np.sort(genotypes[:, always], axis=0) == np.arange(3)[:, None]).all()
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_fair_round_trains_the_options_of_every_place_equally_often(name):
+    """Counted on the parts that run; in `macro` a network has several genotypes, each with parts of its own."""
+    big = load_space(name)
+    supernet, mode = Supernet(big, seed=0, classes=2, image_size=8), fair(big)
+    for seed in range(3):
+        paths = [supernet._path(item.genotype) for item in passes_of(mode, seed=seed)]
+        names = {id(part): name for name, part in supernet.parts.items()}
+        ran = Counter(names[id(step.part)] for path in paths for step in path)
+        by_place = defaultdict(list)
+        for part in supernet.parts:
+            stage, *rest = part.split("/")
+            stream = rest[2] if len(rest) > 2 else ""
+            if rest:
+                by_place[stage, rest[0], stream].append(ran[part])
+        assert all(len(set(counts)) == 1 for counts in by_place.values()), by_place
+
+
+def test_a_step_trains_the_genotype_that_was_drawn(digits):
+    """Skipping the first of two equal layers is not skipping the second: other weights learn."""
+    space = load_space("macro").with_classes(10)
+    first, second = (np.zeros(8, np.uint8) for _ in range(2))
+    blocks = [[space.layer_block(n, 0, lambda c, k=k: k) for k in range(3)] for n in (3, 4)]
+    skip = blocks[0].index(None)
+    first[:], second[:] = (skip + 1) % 3, (skip + 1) % 3
+    first[3], second[4] = skip, skip
+    assert space.decode(first) == space.decode(second)
+    for genotype, absent, present in ((first, "layer3", "layer4"), (second, "layer4", "layer3")):
+        network = SupernetInTraining(Supernet(space, seed=0, image_size=8))
+        take_step = steps_of(lambda progress, rng, g=genotype: [Pass(g)], seed=0, total_steps=1)
+        batch = next(iter(digits.train.batches(8)))
+        take_step(network, torch.optim.SGD(network.parameters(), 0.1), batch, Execution())
+        touched = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+        assert not any(f".{absent}/" in name for name in touched) and any(f".{present}/" in name for name in touched)
+
+
+def test_a_compiled_supernet_trains_as_a_plain_one(space, digits):
+    def trained(compile):
+        supernet = Supernet(space, seed=1, image_size=8)
+        execution = Execution(compile=compile)
+        train_supernet(supernet, digits, supernet_recipe(1).with_batch_size(64), mode="fair", execution=execution)
+        return supernet.state_dict()
+
+    plain, compiled = trained(False), trained(True)
+    assert all(torch.equal(plain[name], compiled[name]) for name in plain)
+
+
+def test_the_recipe_reaches_the_modules_that_run(space, digits):
+    supernet = Supernet(space, seed=1, image_size=8)
+    supernet._path(largest(space))
+    recipe = replace(supernet_recipe(1).with_batch_size(64), dropout=0.25, batch_norm_momentum=0.07)
+    apply_recipe_to_layers(SupernetInTraining(supernet), recipe, 10_000)
+    for genotype in (largest(space), smallest(space)):
+        modules = [module for step in supernet._path(genotype) for module in step.template.modules()]
+        assert {module.p for module in modules if isinstance(module, torch.nn.Dropout)} == {0.25}
+        assert {module.momentum for module in modules if isinstance(module, torch.nn.BatchNorm2d)} == {0.07}
+
+
+def test_a_differentiable_training_is_watched_on_what_it_trains(space, digits):
+    network = DifferentiableInTraining(Supernet(space, seed=1, image_size=8))
+    network.logits.values.copy_(torch.where(torch.arange(len(network.logits.values)) % 2 == 0, 50.0, -50.0))
+    only = network.logits.most_likely()
+    found = watching(digits, 0)(network, list(digits.search.batches(64)))
+    calibration = calibration_batches(digits, 0)
+    assert found == shared_accuracy(network.supernet, only, calibration, digits.search.batches(64))
 
 
 def test_the_sandwich_teaches_all_others_by_the_largest(space):
@@ -163,9 +234,9 @@ def test_a_resumed_training_ends_with_the_same_weights(space, digits, tmp_path, 
 def test_training_teaches_the_networks_of_the_space(space, digits):
     supernet = Supernet(space, seed=1, image_size=8)
     calibration, genotype = calibration_batches(digits, 0), largest(space)
-    before = score_network(supernet, genotype, calibration, digits.train.batches(128))
+    before = shared_accuracy(supernet, genotype, calibration, digits.train.batches(128))
     history = train_supernet(supernet, digits, supernet_recipe(12).with_batch_size(32), mode="sandwich")
-    after = score_network(supernet, genotype, calibration, digits.train.batches(128))
+    after = shared_accuracy(supernet, genotype, calibration, digits.train.batches(128))
     assert after.loss < before.loss - 0.05 and after.top1 > before.top1 + 10
     assert history.final.search.count == len(digits.search)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -231,3 +232,37 @@ def test_a_seed_gives_the_same_weights_in_every_process():
         for seed in ("0", "1", "2")
     }
     assert len(found) == 1
+
+
+def test_two_supernets_in_two_threads_compute_what_they_do_alone(tiny):
+    """One trains while the other evaluates networks of the same blocks: they share no module."""
+    genotypes = tiny.sample(np.random.default_rng(0), 6)
+
+    def training(supernet):
+        torch.manual_seed(0)
+        supernet.train()
+        for genotype in genotypes:
+            supernet(images(4), genotype).square().mean().backward()
+        return [parameter.grad for parameter in supernet.parameters() if parameter.grad is not None]
+
+    def evaluating(supernet):
+        supernet.eval()
+        with torch.no_grad():
+            return [supernet(images(4), genotype) for genotype in genotypes]
+
+    def made():
+        return Supernet(tiny, seed=0, classes=7, image_size=16), Supernet(tiny, seed=1, classes=7, image_size=16)
+
+    first, second = made()
+    assert not {id(m) for m in first._templates.values()} & {id(m) for m in second._templates.values()}
+    alone = training(first), evaluating(second)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            first, second = made()
+            trained, evaluated = pool.submit(training, first), pool.submit(evaluating, second)
+            together = trained.result(), evaluated.result()
+            assert all(
+                torch.equal(a, b)
+                for one, other in zip(alone, together, strict=True)
+                for a, b in zip(one, other, strict=True)
+            )

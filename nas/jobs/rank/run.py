@@ -173,7 +173,7 @@ def open_inputs(settings: RankSettings) -> RankInputs:
     """Open all that the settings name; raises UserError for whatever is wrong with it, before anything is written."""
     from latency_lut.devices import load_device
     from nas.data import load_data
-    from nas.supernets.training import check_mode
+    from nas.supernets.modes import check_mode
 
     table = load_device(settings.device)
     space = load_space(settings.space)

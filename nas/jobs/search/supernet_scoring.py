@@ -166,7 +166,7 @@ def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetS
     Raises UserError for whatever is wrong with the images, the space or the settings.
     """
     from nas.data import load_data
-    from nas.supernets.training import check_mode
+    from nas.supernets.modes import check_mode
 
     check_mode(settings.mode, DIFFERENTIABLE)
     resolution = max(load_space(space).spec.resolutions)
