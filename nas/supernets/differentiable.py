@@ -120,7 +120,7 @@ class DifferentiableInTraining(SupernetInTraining):
         super().__init__(supernet)
         self.logits = ArchitectureLogits(supernet.space)
 
-    def sample(self, rng: np.random.Generator, n: int) -> Genotypes:  # type: ignore[override]
+    def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n networks, shape (n, choices), as training draws them."""
         return self.logits.sample(rng, n)
 
