@@ -76,6 +76,6 @@ def _head_layers(architecture: Architecture) -> Iterator[WeightLayer]:
         yield WeightLayer("head.conv", Site(number, Role.CONV), last)
         last = Site(number, Role.CONV)
     if head.hidden:
-        yield WeightLayer("head.hidden", Site(number, Role.HIDDEN), last, normalised=False)
+        yield WeightLayer("head.hidden", Site(number, Role.HIDDEN), last, normalised=head.normalised)
         last = Site(number, Role.HIDDEN)
     yield WeightLayer("head.classifier", None, last, normalised=False)

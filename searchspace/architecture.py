@@ -61,16 +61,19 @@ class Stem:
 class Head:
     """From the last block to the classes: 1x1 convolution (0: none), pooling, hidden layer (0: none), classifier.
 
-    MobileNetV1 and MobileNeXt have neither, MobileNetV2 and MnasNet have `conv`, MobileNetV3 has both (figure 5).
+    MobileNetV1 and MobileNeXt have neither, MobileNetV2 and MnasNet have `conv`, MobileNetV3 has both (figure 5). The
+    hidden layer of MobileNetV4 is `normalised`: it has batch norm in the place of a bias.
     """
 
     conv: int = 0
     hidden: int = 0
     activation: Activation
+    normalised: bool = False
 
     def __post_init__(self) -> None:
         require_channels("convolution channels", self.conv, zero=True)
         require_channels("hidden channels", self.hidden, zero=True)
+        require(self.hidden > 0 or not self.normalised, "batch norm is asked for without a hidden layer")
 
 
 class Layer(NamedTuple):
@@ -177,8 +180,8 @@ def head_ops(head: Head, size: int, in_channels: int, classes: int) -> tuple[Op,
     pooled = head.conv or in_channels
     hidden: tuple[Op, ...] = ()
     if head.hidden:
-        activation = activation_ops(head.activation, 1, head.hidden)
-        hidden = (Op(OpKind.LINEAR, 1, pooled, head.hidden), *activation)
+        linear = (Op(OpKind.LINEAR, 1, pooled, head.hidden), *activation_ops(head.activation, 1, head.hidden))
+        hidden = conv_ops(1, pooled, head.hidden, 1, 1, head.activation) if head.normalised else linear
     return (
         *conv,
         Op(OpKind.POOL, size, pooled, pooled),

@@ -25,6 +25,7 @@ PUBLISHED_WIDTHS = {
     "mobilenet_v2": ("1.4", "1.3", "0.75", "0.5", "0.35"),
     "mobilenet_v3_large": ("0.75",),
     "mobilenet_v3_small": ("0.75",),
+    "mobilenet_v4_conv_small": ("0.5",),
     "mobilenext": ("1.4", "0.75", "0.5", "0.35"),
 }
 

@@ -6,7 +6,8 @@ place named. The same tokens, one a line, make the YAML form (`searchspace.yaml_
     r224      input resolution          k3  kernel          re r6 hs li   ReLU, ReLU6, h-swish, linear
     stem      first convolution         s2  stride          se24 / sl6    squeeze-excite, hard / logistic gate
     head      c: 1x1 convolution,       h96 hidden channels id1/2         share of channels the shortcut adds to
-              h: hidden layer           c24 output channels n1000         classes
+              h: hidden layer,          c24 output channels n1000         classes
+              bn: with batch norm
 
 A block's token starts with its family's prefix (`ir`, `sg`, `ds`, `cn`, ...); `example` and `words` in each file of
 `searchspace.blocks` show the rest: `last` and `nodw` are a sandglass without its first or any depthwise layer, `x`
@@ -27,7 +28,12 @@ _STEM = words.Form("stem", Stem, (words.KERNEL, words.STRIDE, words.OUT, words.A
 _HEAD = words.Form(
     "head",
     Head,
-    (words.Number("c", "conv", optional=True), words.Number("h", "hidden", optional=True), words.ACTIVATION),
+    (
+        words.Number("c", "conv", optional=True),
+        words.Number("h", "hidden", optional=True),
+        words.ACTIVATION,
+        words.Named("normalised", {"bn": True}, False),
+    ),
     "head_c960_h1280_hs",
 )
 

@@ -49,19 +49,22 @@ def scale_width(
     reductions: Sequence[int] | None = None,
     keep_last_block: bool = False,
     keep_head: bool = False,
+    keep_stem: bool = False,
 ) -> Architecture:
     """Return the network with all widths multiplied by `width` and rounded to multiples of 8.
 
     `reductions` gives the reduction ratio of each sandglass block for MobileNeXt's hidden-width rule; without it the
     ratio of hidden to input is kept. `keep_last_block` leaves the last block's output at full width below one, as
-    MobileNeXt does; `keep_head` leaves the layer before the classifier alone at every width, as MnasNet does. Raises
+    MobileNeXt does; `keep_head` leaves the layer before the classifier alone at every width, as MnasNet does;
+    `keep_stem` leaves the stem at full width below one, as timm's MobileNetV4 does. Raises
     UserError for a width that is not positive or makes channels impossible.
     """
     if width <= 0:
         raise UserError(f"width multiplier is {width}, expected a positive number such as 0.75")
     if width == 1:
         return architecture
-    stem = replace(architecture.stem, out=make_divisible(architecture.stem.out * width))
+    stem_width = max(width, Fraction(1)) if keep_stem else width
+    stem = replace(architecture.stem, out=make_divisible(architecture.stem.out * stem_width))
     blocks: list[Block] = []
     now = stem.out
     for index, placed in enumerate(architecture.placed_blocks()):

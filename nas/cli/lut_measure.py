@@ -37,6 +37,7 @@ from searchspace.resolve import resolve_network
 from searchspace.space import load_space, space_names
 from searchspace.support.errors import UserError
 
+_PUBLISHED_PX = 224  # the resolution of published figures; larger reference networks are measured when asked for
 _FIT_SEED = 190502244  # apart from the small seeds that `nas lut validate --networks` draws with
 
 TargetOption = Annotated[
@@ -128,6 +129,8 @@ def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: in
     loaded = [load_space(name) for name in names]
     # The reference networks are always covered: a table that cannot price MobileNetV2 is of little use.
     named = [resolve_network(name) for name in networks or reference_names()]
+    if not networks:
+        named = [architecture for architecture in named if architecture.resolution <= _PUBLISHED_PX]
     wanted = plan.network_ops(named).union(*(plan.space_ops(space) for space in loaded))
     whole = named if networks else []
     for number, space in enumerate(names):

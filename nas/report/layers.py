@@ -19,6 +19,7 @@ class LayerRow:
     """A layer as a reader sees it; sizes in pixels, `hidden` and `squeeze` are 0 where there is none."""
 
     layer: str
+    kind: str  # of the block in a word, as space files have it
     block: str
     in_size: int
     in_channels: int
@@ -28,7 +29,7 @@ class LayerRow:
     params: int
     madds: int
     kernel: int = 1  # the widest of `kernels`
-    kernels: tuple[int, ...] = (1,)
+    kernels: tuple[int, ...] = (1,)  # 0 where the convolution is left out
     stride: int = 1
     hidden: int = 0
     squeeze: int = 0
@@ -47,6 +48,7 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
     stem, head = architecture.stem, architecture.head
     stem_row = LayerRow(
         layer=stem_ops.name,
+        kind="conv",
         block="conv",
         in_size=architecture.resolution,
         in_channels=3,
@@ -61,6 +63,7 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
     )
     head_row = LayerRow(
         layer=head_ops.name,
+        kind="classifier",
         block="classifier",
         in_size=placed[-1].out_size,
         in_channels=placed[-1].block.out,
@@ -76,15 +79,16 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
 
 def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:
     block = placed.block
-    kernels = block.kernels or (1,)
+    kernels = tuple(getattr(block, field) for field in block.family.kernels)
     return LayerRow(
         layer=ops.name,
+        kind=block.family.kind,
         block=block.family.name,
         in_size=placed.in_size,
         in_channels=placed.in_channels,
         out_size=placed.out_size,
         out_channels=block.out,
-        kernel=max(kernels),
+        kernel=max(1, *kernels),
         kernels=kernels,
         stride=block.stride,
         hidden=getattr(block, "hidden", 0),
@@ -97,7 +101,7 @@ def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:
 
 
 def _sizes(row: LayerRow) -> str:
-    return "+".join(f"{kernel}×{kernel}" for kernel in row.kernels)
+    return "+".join(f"{kernel}×{kernel}" if kernel else "0" for kernel in row.kernels)
 
 
 def short_block(row: LayerRow) -> str:
@@ -105,7 +109,7 @@ def short_block(row: LayerRow) -> str:
     if row.block == "classifier":
         return row.block
     stride = f" /{row.stride}" if row.stride > 1 else ""
-    return f"{row.block.removesuffix(' residual')} {_sizes(row)}{stride}"
+    return f"{row.kind} {_sizes(row)}{stride}"
 
 
 def describe_block(row: LayerRow) -> str:

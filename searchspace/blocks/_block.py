@@ -83,11 +83,6 @@ class Block(ABC):
         return make_divisible(Fraction(getattr(self, "hidden"), before) * now)  # noqa: B009
 
     @property
-    def kernels(self) -> tuple[int, ...]:
-        """The kernel sizes the block has, in running order."""
-        return tuple(size for name in self.family.kernels if (size := getattr(self, name)))
-
-    @property
     def shortcut_share(self) -> Fraction:
         """The share of channels that a shortcut adds to, where shapes allow one."""
         return getattr(self, "identity", Fraction(0))

@@ -18,7 +18,11 @@ class HeadModule(nn.Module):
         self.activation = head.activation
         pooled = head.conv or in_channels
         self.conv = ConvBNAct(in_channels, head.conv, activation=head.activation) if head.conv else None
-        self.hidden = nn.Linear(pooled, head.hidden) if head.hidden else None
+        self.hidden: nn.Module | None = None
+        if head.normalised:
+            self.hidden = ConvBNAct(pooled, head.hidden, activation=head.activation)
+        elif head.hidden:
+            self.hidden = nn.Linear(pooled, head.hidden)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(head.hidden or pooled, classes)
 
@@ -27,8 +31,11 @@ class HeadModule(nn.Module):
         if self.conv is not None:
             x = self.conv(x)
         # Kept dimensions spare the exported model a transpose in front of the pooling.
-        x = x.mean((2, 3), keepdim=True).flatten(1)
-        if self.hidden is not None:
+        x = x.mean((2, 3), keepdim=True)
+        if isinstance(self.hidden, ConvBNAct):
+            x = self.hidden(x)
+        x = x.flatten(1)
+        if isinstance(self.hidden, nn.Linear):
             x = activate(self.hidden(x), self.activation)
         logits: Tensor = self.classifier(self.dropout(x))
         return logits

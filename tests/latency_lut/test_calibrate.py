@@ -16,7 +16,7 @@ from latency_lut.calibrate.adapt import adapt, nearest_base
 from latency_lut.calibrate.assemble import _grown_with_channels, build_table, interval_pct
 from latency_lut.calibrate.calibration import calibrate
 from latency_lut.calibrate.costs import fit_costs, nominal_costs
-from latency_lut.calibrate.grid import table_ops
+from latency_lut.calibrate.grid import table_networks, table_ops
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe, weights_of
 from latency_lut.calibrate.process import OpProcess
@@ -25,7 +25,7 @@ from latency_lut.calibrate.views import fit_distant_scale, fit_scale, on_scale, 
 from latency_lut.samples import Sample, Target
 from searchspace.architecture import Activation, InvertedResidual, PlacedBlock, block_ops
 from searchspace.ops import Op, OpKind
-from searchspace.reference import reference, reference_names
+from searchspace.reference import reference
 from searchspace.support.errors import UserError
 
 Truth = Callable[[Sequence[Op]], np.ndarray]
@@ -57,7 +57,7 @@ def blocks(channels: Sequence[int] = (16, 24, 32, 48), sizes: Sequence[int] = (1
 
 
 def networks() -> dict[str, tuple[Op, ...]]:
-    return {name: tuple(op for layer in reference(name).ops() for op in layer.ops) for name in reference_names()[::3]}
+    return {name: tuple(op for layer in reference(name).ops() for op in layer.ops) for name in table_networks()[::3]}
 
 
 def observed(ops: Sequence[Op], truth: Truth, view: str = "", label: str = "", error: float = 0.005) -> Observation:

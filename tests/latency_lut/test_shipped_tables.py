@@ -9,6 +9,7 @@ import pytest
 
 from latency_lut import LatencyTable, Method, predict
 from latency_lut.calibrate.costs import nominal_costs
+from latency_lut.calibrate.grid import table_networks
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import observe
 from latency_lut.calibrate.recipes import make_table, recipe_names
@@ -16,7 +17,7 @@ from latency_lut.devices import load_device, shipped_names
 from latency_lut.networkfiles import read_samples
 from latency_lut.validate import target_of, validate
 from searchspace.architecture import Architecture
-from searchspace.reference import reference, reference_names
+from searchspace.reference import reference
 from searchspace.space import load_space, space_names
 from searchspace.support.errors import UserError
 
@@ -50,7 +51,7 @@ def test_a_shipped_table_prices_every_network_and_says_how_it_was_made(
     assert made.method is Method.CALIBRATED
     assert made.points_used and made.left_out_error_pct and made.sources
     assert made.interval_pct > made.left_out_error_pct
-    for architecture in [*some_networks, *map(reference, reference_names())]:
+    for architecture in [*some_networks, *map(reference, table_networks())]:
         prediction = predict(table, architecture)
         assert 0 < prediction.low_ms < prediction.latency_ms < prediction.high_ms
         assert not prediction.extrapolated

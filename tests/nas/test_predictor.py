@@ -215,7 +215,9 @@ def test_spaces_beyond_the_table_are_refused_and_pointed_to_data(tmp_path, old, 
         covered_part(load_space(path))
 
 
-@pytest.mark.parametrize("space", ["mobilenext", "proxylessnas", "mobile", "macro"])
+@pytest.mark.parametrize(
+    "space", ["mobilenext", "proxylessnas", "mobile", "macro", "mobilenetv4", "mobilenetv4_coarse"]
+)
 def test_spaces_without_accuracies_are_refused_and_pointed_to_data(space):
     with pytest.raises(UserError, match=r"(?s)mobilenetv3 and mnasnet.*--data"):
         covered_part(load_space(space))

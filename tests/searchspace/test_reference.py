@@ -20,6 +20,11 @@ PUBLISHED = {
     "mobilenext_0.75": (2_766_168, 207.93),
     "mobilenext_0.5": (2_152_304, 103.26),
     "mobilenext_0.35": (1_913_976, 75.14),
+    "mobilenet_v4_conv_small": (3_774_024, 186.01),
+    "mobilenet_v4_conv_small@256": (3_774_024, 242.18),
+    "mobilenet_v4_conv_medium": (9_715_512, 1080.24),
+    "mobilenet_v4_conv_medium@224": (9_715_512, 827.65),
+    "mobilenet_v4_conv_large": (32_590_864, 6376.22),
 }
 
 # Rounded figures of the papers: parameters in millions, MAdds in millions, with their last digit as tolerance.
@@ -41,6 +46,9 @@ ROUNDED = {
     "mobilenet_v3_small_minimalistic": (2.045, 52.3, 0.001, 0.1),
     "mnasnet_a1_1.4": (6.1, 586, 0.05, 1),
     "proxylessnas_mobile": (4.08, 320, 0.005, 1),
+    "mobilenet_v1_conv": (29.3, 4866, 0.05, 2),
+    "mobilenet_v1_shallow": (2.9, 307, 0.05, 0.5),
+    "mobilenet_v4_conv_small_0.5": (2.24, 64.7, 0.005, 0.1),
 }
 
 

@@ -110,6 +110,8 @@ def test_every_network_of_a_small_space_is_found_again(tmp_path):
         ("mnasnet", "mnasnet_a1"),
         ("mnasnet", "mnasnet_b1"),
         ("proxylessnas", "proxylessnas_mobile"),
+        ("mobilenetv4", "mobilenet_v4_conv_medium"),
+        ("mobilenetv4", "mobilenet_v4_conv_medium@224"),
         ("mobilenext", "mobilenext"),
     ],
 )

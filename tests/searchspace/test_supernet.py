@@ -91,7 +91,9 @@ def test_extracted_networks_compute_what_the_supernet_computes(supernet, tiny, s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenetv3", "mobile", "mnasnet", "proxylessnas", "mobilenext", "macro"])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3", "mobile", "mnasnet", "proxylessnas", "mobilenext", "macro", "mobilenetv4"]
+)
 def test_extraction_from_every_shipped_space(name):
     space = load_space(name)
     supernet = Supernet(space, seed=0, classes=10, image_size=32)
