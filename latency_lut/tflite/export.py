@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from latency_lut.tflite.graph import WeightFormat
@@ -17,7 +16,6 @@ def module_model(
     *,
     weights: WeightFormat = "float32",
     description: str = "",
-    metadata: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Return the TFLite file of a module in evaluation mode that takes images (1, channels, height, width).
 
@@ -28,4 +26,4 @@ def module_model(
     from latency_lut.tflite.lower import lower
     from latency_lut.tflite.trace import trace
 
-    return lower(trace(module, shape)).packed(weights, description, metadata)
+    return lower(trace(module, shape)).packed(weights, description)

@@ -5,7 +5,7 @@ Activations are float32 and channel-last, (1, height, width, channels); tensors 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,14 +87,9 @@ class Graph:
         """Return the operator that computes a tensor, None for inputs and constants."""
         return next((operator for operator in reversed(self.operators) if operator.output == tensor), None)
 
-    def packed(
-        self, weights: WeightFormat = "float32", description: str = "", metadata: Mapping[str, bytes] | None = None
-    ) -> bytes:
-        """Return the content of the file; `float16` stores weights in halves and widens them as it is loaded.
-
-        `metadata` is written as named buffers.
-        """
-        return _Packing(self, weights).content(description, metadata or {})
+    def packed(self, weights: WeightFormat = "float32", description: str = "") -> bytes:
+        """Return the content of the file; `float16` stores weights in halves and widens them as it is loaded."""
+        return _Packing(self, weights).content(description)
 
     def _tensor(self, shape: Shape) -> int:
         self._shapes.append(tuple(int(length) for length in shape))
@@ -117,13 +112,12 @@ class _Packing:
         for operator in graph.operators:
             self._add_operator(operator)
 
-    def content(self, description: str, metadata: Mapping[str, bytes]) -> bytes:
+    def content(self, description: str) -> bytes:
         """Return the finished file."""
         import flatbuffers
 
         model = self.schema.ModelT()
         model.version, model.description = 3, description
-        model.metadata = [self._entry(name, data) for name, data in metadata.items()]
         model.subgraphs, model.buffers = [self._subgraph()], self.buffers
         model.operatorCodes = [self._operator_code(*code) for code in self.codes]
         model.signatureDefs = [self._signature()]
@@ -196,9 +190,4 @@ class _Packing:
     def _named(self, name: str, index: int) -> Any:
         entry = self.schema.TensorMapT()
         entry.name, entry.tensorIndex = name, index
-        return entry
-
-    def _entry(self, name: str, data: bytes) -> Any:
-        entry = self.schema.MetadataT()
-        entry.name, entry.buffer = name, self._add_buffer(data)
         return entry

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_lut.tflite.runtime import check_readable, schema
+from latency_lut.tflite.runtime import check_readable, schema, unpacked
 from searchspace.support.errors import UserError
 
 Array = NDArray[Any]
@@ -97,7 +97,7 @@ def read_graph(source: str | Path | bytes) -> TFLiteGraph:
 class _Reading:
     def __init__(self, content: bytes) -> None:
         self.schema = schema("reading TFLite models")
-        self.model = self.schema.ModelT.InitFromPackedBuf(content, 0)
+        self.model = unpacked(content)
         self.names = _names(self.schema.BuiltinOperator)
         self.types = {value: name.lower() for value, name in _names(self.schema.TensorType).items()}
 

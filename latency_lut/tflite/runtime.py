@@ -30,6 +30,19 @@ def schema(purpose: str) -> Any:
     return schema_py_generated
 
 
+def unpacked(content: bytes) -> Any:
+    """Return a file as the schema's ModelT, with every buffer's data in it.
+
+    Data may also lie behind the model, as ai-edge-quantizer writes it; raises what a damaged file makes it raise.
+    """
+    model = schema("reading TFLite models").ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
+
+
 def check_readable(content: bytes, where: str) -> None:
     """Raise UserError unless LiteRT finds the content to be a whole TFLite model of operators it knows."""
     try:

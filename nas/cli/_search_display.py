@@ -109,7 +109,9 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     if summary.export is not None:
         made = summary.export
         where = f"on this machine, on an image of {made.resolution} pixels"
-        console.print(f"{made.file} took {made.host_latency_ms:.1f} ms {where}; its weights are {made.weights}.")
+        console.print(f"{made.file} ({made.precision}) took {made.host_latency_ms:.1f} ms {where}.")
+        for remark in made.remarks:
+            console.print(remark, markup=False)
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
         console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)

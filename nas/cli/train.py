@@ -64,6 +64,14 @@ CompileOption = Annotated[bool, typer.Option("--compile/--no-compile", help="Com
 CheckpointOption = Annotated[float, typer.Option("--checkpoint-seconds", help="How often the state is saved.")]
 ExportOption = Annotated[bool, typer.Option("--export/--no-export", help="Write model.tflite and check its accuracy.")]
 
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Of model.tflite: float32, float16 or int8; default: that of the table a run folder was searched for.",
+    ),
+]
+
 
 def train(
     network: NetworkArgument,
@@ -87,6 +95,7 @@ def train(
     compile: CompileOption = False,
     checkpoint_seconds: CheckpointOption = 60.0,
     export: ExportOption = True,
+    precision: PrecisionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a network on images, test it once on images it never saw, and export it with its weights.
@@ -118,6 +127,7 @@ def train(
         weights=weights,
         from_scratch=from_scratch,
         drop_strides=drop_strides,
+        precision=precision,
     )
     with distributed.process_group():
         place = run_place(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
@@ -189,8 +199,9 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
     elif export is not None:
         check = export["accuracy_check"]
         console.print(
-            f"exported {export['file']}: top-1 {check['tflite_top1']:.2f} % against {check['torch_top1']:.2f} % in "
-            f"PyTorch on {check['images']} images; {export['host_latency_ms']:.2f} ms on this machine"
+            f"exported {export['file']} ({export['precision']}): top-1 {check['tflite_top1']:.2f} % against "
+            f"{check['torch_top1']:.2f} % in PyTorch on {check['images']} images; {export['host_latency_ms']:.2f} ms "
+            "on this machine"
         )
     console.print(f"written to {place}", markup=False)
 

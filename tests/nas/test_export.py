@@ -13,7 +13,8 @@ from searchspace import Activation, Architecture, Head, InvertedResidual, Sandgl
 pytest.importorskip("ai_edge_litert", reason="exporting needs ai-edge-litert")
 
 from latency_lut.tflite import module_model
-from nas.export import ExportRecord, check_accuracy, export_network, output_error, weights_mark
+from latency_lut.tflite.read import read_graph
+from nas.export import Calibration, ExportRecord, check_accuracy, export_network, weights_mark
 from searchspace.modules import Network, build_network
 from searchspace.support.errors import UserError
 
@@ -52,9 +53,36 @@ def test_the_file_says_that_its_weights_are_untrained(exported: tuple[Network, P
     assert b"untrained weights" in path.read_bytes()
 
 
-def test_other_weights_are_noticed(exported: tuple[Network, Path, ExportRecord]) -> None:
-    _, path, _ = exported
-    assert output_error(build_network(SMALL, seed=2), path, SMALL.resolution) > 0.01
+def test_float16_is_half_the_size(exported: tuple[Network, Path, ExportRecord], tmp_path: Path) -> None:
+    network, _, full = exported
+    record = export_network(network, tmp_path / "half.tflite", trained=True, precision="float16")
+    assert record.output_error < 1e-2 and record.size_bytes < 0.9 * full.size_bytes
+
+
+def test_int8_is_integer_from_input_to_output(exported: tuple[Network, Path, ExportRecord], tmp_path: Path) -> None:
+    network, path = exported[0], tmp_path / "int8.tflite"
+    images = np.random.default_rng(0).standard_normal((16, 3, 32, 32), np.float32)
+    record = export_network(
+        network, path, trained=True, precision="int8", calibration=Calibration(images, "16 images of a test"), images=16
+    )
+    graph = read_graph(path)
+    ends = (*graph.inputs, *graph.outputs, *(out for operator in graph.operators for out in operator.outputs))
+    assert {tensor.dtype for tensor in ends} == {"int8"}
+    convolutions = [one.inputs[1] for one in graph.operators if one.name in ("CONV_2D", "DEPTHWISE_CONV_2D")]
+    assert all(weights is not None and len(weights.scale) == weights.shape[weights.axis] for weights in convolutions)
+    assert record.output_error < 0.2 and record.top1_agreement is not None and record.top1_agreement >= 50
+    assert record.fallbacks.get("HARD_SWISH", 0) > 0 and "HARD_SWISH" in " ".join(record.remarks)
+    assert "16 images of a test" in " ".join(record.remarks)
+
+
+def test_int8_without_images_says_so(exported: tuple[Network, Path, ExportRecord], tmp_path: Path) -> None:
+    record = export_network(exported[0], tmp_path / "int8.tflite", trained=True, precision="int8")
+    assert "noise" in " ".join(record.remarks)
+
+
+def test_an_unknown_precision_is_refused(exported: tuple[Network, Path, ExportRecord], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="float32, float16, int8"):
+        export_network(exported[0], tmp_path / "x.tflite", trained=True, precision="int4")
 
 
 def test_accuracy_of_the_file_against_torch(exported: tuple[Network, Path, ExportRecord]) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from latency_lut import predict
 from latency_lut.devices import load_device
+from latency_lut.tflite.read import read_graph
 from nas.cli.app import app
 from searchspace import resolve_network
 
@@ -137,6 +138,18 @@ def test_export_runs_the_model_and_marks_it_untrained(tmp_path: Path) -> None:
     assert export["predicted_latency_ms"] == json.loads((folder / "result.json").read_text())["latency_ms"]
     assert b"untrained weights" in (folder / "model.tflite").read_bytes()
     assert "untrained" in (folder / "report.html").read_text()
+
+
+def test_a_search_for_an_int8_table_delivers_an_int8_file(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_quantizer")
+    out = tmp_path / "int8"
+    arguments = ["--budget", "20ms", "--device", "pixel4_int8", "--evaluations", "300", "--out", str(out)]
+    result = search(*arguments)
+    graph = read_graph(out / "model.tflite")
+    assert {out.dtype for operator in graph.operators for out in operator.outputs} == {"int8"}
+    export = json.loads((out / "export.json").read_text())
+    assert export["precision"] == "int8" and "noise" in export["calibration"]
+    assert "noise" in " ".join(result.stdout.split()) and "HARD_SWISH" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

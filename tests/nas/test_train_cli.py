@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 from nas.cli.app import app
 from searchspace.reference import reference
 from searchspace.resolve import resolve_network
+from searchspace.text import parse
 from searchspace.weights import load_network
+from searchspace.yaml_io import save_architecture
 
 TINY = "r8,stem_k3_s1_c8_hs,ir_k3_s2_h16_c8_re_se8,head_c16_hs,n10"
 COMMON = ["--data", "digits", "--subset", "400", "--batch-size", "64", "--no-export"]
@@ -82,6 +84,22 @@ def test_the_exported_model_is_as_accurate_as_pytorch(tmp_path: Path) -> None:
     check = json.loads(done.stdout)["export"]["accuracy_check"]
     assert check["images"] > 300
     assert check["same_answer_pct"] > 99
+
+
+def test_a_network_found_for_an_int8_table_is_delivered_in_int8(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_quantizer")
+    found = tmp_path / "found"
+    found.mkdir()
+    save_architecture(parse(TINY), found / "architecture.yaml")
+    (found / "result.json").write_text(json.dumps({"device": "pixel4_int8"}))
+    arguments = ["--data", "digits", "--subset", "400", "--batch-size", "64", "--epochs", "2"]
+    result = run(str(found), *arguments, "--out", str(tmp_path / "run"), "--json")
+    assert result.exit_code == 0, result.stderr
+    export = json.loads(result.stdout)["export"]
+    assert export["precision"] == "int8" and "training images of digits" in export["calibration"]
+    check = export["accuracy_check"]
+    assert abs(check["tflite_top1"] - check["torch_top1"]) < 15 and check["same_answer_pct"] > 75
+    assert "training images of digits" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_killed_and_resumed_is_the_same_as_never_killed(tmp_path: Path, finished: Path) -> None:

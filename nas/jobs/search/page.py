@@ -218,13 +218,13 @@ def _exported(export: ExportRecord, winner: ScoredNetwork, device: str) -> Marku
     return sections.facts(
         {
             "file": f"{export.file}, {export.size_bytes / 1e6:.1f} MB, for images of {export.resolution} pixels",
-            "weights": export.weights
-            if export.weights == "trained"
-            else "untrained: random numbers, good for timing; train the network before you use its answers",
+            "precision": export.precision,
+            "weights": export.weights,
             f"predicted on {device}": f"{prediction.latency_ms:.1f} ms, on images of {resolution} pixels",
             "measured on this machine": f"{export.host_latency_ms:.1f} ms, {export.host_threads} thread(s), "
-            f"median of {export.host_runs} runs with {100 * export.host_spread:.0f} % spread",
+            f"tenth percentile of {export.host_runs} runs with {100 * export.host_spread:.0f} % spread",
             "this machine": f"{export.host}; {export.runtime}",
             "difference to torch": f"{export.output_error:.1e} of the outputs' range",
+            **({"to know before use": " ".join(export.remarks)} if export.remarks else {}),
         }
     )

@@ -125,9 +125,17 @@ def _with_network(
     """Make the winner's network, export it where asked for, and add what both were found to be."""
     network, trained = prepared.scoring.network(summary.winner.architecture, folder, watch)
     record: ExportRecord | None = None
+    precision = prepared.table.provenance.precision.value
     if export:
         with watch.stage("Exporting to TFLite"):
-            record = export_network(network, folder.file(MODEL), trained=trained, seed=prepared.settings.seed)
+            record = export_network(
+                network,
+                folder.file(MODEL),
+                trained=trained,
+                precision=precision,
+                calibration=prepared.scoring.calibration(network) if precision == "int8" else None,
+                seed=prepared.settings.seed,
+            )
     if not trained:
         return replace(summary, export=record)
     with watch.stage("Testing the network found"):

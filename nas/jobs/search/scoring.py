@@ -23,6 +23,7 @@ from searchspace.space import SearchSpace
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
+    from nas.export import Calibration
     from nas.training.history import EpochRecord
     from searchspace.modules import Network
 
@@ -89,6 +90,10 @@ class Scoring(Protocol):
         """Return the winner for export, and whether its weights are trained."""
         ...
 
+    def calibration(self, network: Network) -> Calibration | None:
+        """Return images that set the ranges of an int8 export, None where there are none."""
+        ...
+
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Return what was found out about a trained winner and its exported file `model`, for `result.json`."""
         ...
@@ -139,6 +144,10 @@ class PredictedScoring:
         from searchspace.modules import build_network
 
         return build_network(winner, seed=self.seed), False
+
+    def calibration(self, network: Network) -> None:
+        """Return nothing: there are no images."""
+        return None
 
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Return nothing: random weights classify nothing."""

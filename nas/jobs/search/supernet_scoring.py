@@ -30,6 +30,7 @@ from searchspace.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
     from nas.data import Data
+    from nas.export import Calibration
     from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.execution import Execution
     from searchspace.modules import Network
@@ -134,6 +135,12 @@ class SupernetScoring:
         network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short")
         return network, True
+
+    def calibration(self, network: Network) -> Calibration:
+        """Return training images."""
+        from nas.export import calibration_from
+
+        return calibration_from(self.data, network.architecture.resolution, self.settings.seed)
 
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Test the trained network, once, and its exported file beside it; return what goes into `result.json`."""

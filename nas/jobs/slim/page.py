@@ -179,16 +179,17 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
     record = timing.result
     return sections.facts(
         {
-            "file": f"{record.file}, {record.size_bytes / 1e6:.1f} MB, {record.weights} weights",
+            "file": f"{record.file}, {record.size_bytes / 1e6:.1f} MB, {record.precision}, {record.weights} weights",
             "seed on this machine": f"{timing.seed_ms:.2f} ms",
-            "result on this machine": f"{record.host_latency_ms:.2f} ms, {record.host_threads} thread(s), median of "
-            f"{record.host_runs} runs",
+            "result on this machine": f"{record.host_latency_ms:.2f} ms, {record.host_threads} thread(s), tenth "
+            f"percentile of {record.host_runs} runs",
             "measured saving": f"{timing.measured_saving_pct:.1f} %",
             f"saving predicted for {timing.predicted_by}": f"{timing.predicted_saving_pct:.1f} %",
             "this machine": f"{record.host}; {record.runtime}",
             "resolution": f"{record.resolution} px, as it was tested",
             "same answer as torch": f"on {timing.check.same_answer_pct:.1f} % of {timing.check.images} test images",
             "difference to torch": f"{record.output_error:.1e} of the outputs' range",
+            **({"to know before use": " ".join(record.remarks)} if record.remarks else {}),
         }
     )
 

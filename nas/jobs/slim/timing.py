@@ -11,9 +11,10 @@ from torch import Tensor
 
 from latency_lut.devices import HOST, device_names, load_device
 from latency_lut.predict import predict
-from nas.data import sample
-from nas.export import AccuracyCheck, ExportRecord, export_network, export_trained
+from nas.data import Data, sample
+from nas.export import AccuracyCheck, Calibration, ExportRecord, calibration_from, export_network, export_trained
 from nas.jobs.slim.run import SlimOutcome
+from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.tuning import Tuner
 from searchspace.architecture import Architecture
 from searchspace.modules import Network, empty_network
@@ -47,20 +48,38 @@ def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
     """Export the result as it was evaluated, and time it and the seed here; return why not where that cannot be."""
     job = outcome.job
     seed, result = (job.seed.form.of(one) for one in (job.seed.architecture, outcome.result.architecture))
-    tested = Tuner(job.settings, job.seed.form, job.seed.statistics).data().test_split()
-    images, labels = sample(tested, CHECKED_IMAGES, job.settings.seed)
+    data = Tuner(job.settings, job.seed.form, job.seed.statistics).data()
+    images, labels = sample(data.test_split(), CHECKED_IMAGES, job.settings.seed)
+    precision, calibration = _calibration(outcome, data, result.resolution)
     path = job.folder.file(MODEL)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            first = export_network(filled_network(seed, outcome.seed_state), Path(folder) / MODEL, trained=True)
+            before, place = filled_network(seed, outcome.seed_state), Path(folder) / MODEL
+            first = export_network(before, place, trained=True, precision=precision, calibration=calibration)
         network = filled_network(result, outcome.state)
-        record, check = export_trained(network, path, images.numpy(), labels.numpy(), seed=job.settings.seed)
+        record, check = export_trained(
+            network,
+            path,
+            images.numpy(),
+            labels.numpy(),
+            precision=precision,
+            calibration=calibration,
+            seed=job.settings.seed,
+        )
     except UserError as error:
         return str(error)
     device = HOST if HOST in device_names() else job.settings.device
     table = load_device(device)
     now, then = (predict(table, one, allow_extrapolation=True).latency_ms for one in (result, seed))
     return HostTiming(first.host_latency_ms, record, check, device, 100 * (1 - now / then))
+
+
+def _calibration(outcome: SlimOutcome, data: Data, resolution: int) -> tuple[str, Calibration | None]:
+    """Return the precision of the table whose latency was brought down, and images for int8 at a resolution."""
+    settings = outcome.job.settings
+    by_latency = settings.resource is ResourceName.LATENCY
+    precision = load_device(settings.device).provenance.precision.value if by_latency else "float32"
+    return precision, calibration_from(data, resolution, settings.seed) if precision == "int8" else None
 
 
 def filled_network(architecture: Architecture, state: Mapping[str, Tensor]) -> Network:

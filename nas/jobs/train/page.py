@@ -121,13 +121,16 @@ def _exported(export: Mapping[str, Any]) -> Markup:
     if "failed" in export:
         return Markup("<p>Not exported: {}</p>").format(export["failed"])
     facts = {
-        "file": f"{export['file']}, {export['size_bytes'] / 1e6:.1f} MB, {export['weights']} weights",
+        "file": f"{export['file']}, {export['size_bytes'] / 1e6:.1f} MB",
+        "holds": f"{export['weights']} weights in {export['precision']}",
         "on this machine": f"{export['host_latency_ms']:.2f} ms, {export['host_threads']} thread(s); {export['host']}",
     }
     if check := export.get("accuracy_check"):
         facts["accuracy"] = (
             f"{check['tflite_top1']:.2f} % of {check['images']} test images, PyTorch {check['torch_top1']:.2f} %"
         )
+    if export.get("remarks"):
+        facts["to know before use"] = " ".join(export["remarks"])
     return sections.facts(facts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from latency_lut import LatencyTable
 from latency_lut.devices import load_device
 from nas.data import Data, Split, load_data, sample
+from nas.export import require_precision
 from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
 from nas.report.drawing import write_picture
@@ -48,7 +49,8 @@ class TrainSettings:
     `learning_rate`, `batch_size`, `clip_norm` and `epochs` replace the recipe's where given (a batch size
     scales the recipe's learning rate). `image_size` replaces the network's own resolution (below 64 px it only
     stands in for it); `drop_strides` says how many first strides of 2 become 1 (default: none from 64 px on, see
-    `searchspace.low_resolution`).
+    `searchspace.low_resolution`). `precision` is that of the exported file, by default that of the latency table
+    for which the run given as `network` was searched, else float32.
     """
 
     network: str
@@ -64,6 +66,7 @@ class TrainSettings:
     weights: str | None = None
     from_scratch: bool = False
     drop_strides: int | None = None
+    precision: str | None = None
 
     def chosen_recipe(self) -> Recipe:
         """Return the recipe with what the settings replace; raises UserError for impossible values."""
@@ -108,6 +111,8 @@ def prepare(
     folder.
     """
     chosen = settings.chosen_recipe()
+    if settings.precision is not None:
+        require_precision(settings.precision)
     weights = find_weights(settings.network, settings.weights, settings.from_scratch)
     given = resolve_network(settings.network)
     data = _load(settings, given.resolution, decoding)
@@ -260,13 +265,21 @@ def _export(network: Network, job: TrainJob) -> dict[str, Any]:
     """
     import torch
 
-    from nas.export import export_trained
+    from nas.export import calibration_from, export_trained, precision_of
 
+    precision, seed = job.settings.precision or precision_of(job.settings.network), job.settings.seed
+    size = network.architecture.resolution
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     images, labels = sample(job.tested, EXPORT_CHECK_IMAGES, job.settings.seed)
     try:
         record, check = export_trained(
-            network, job.folder.file(MODEL), images.numpy(), labels.numpy(), seed=job.settings.seed
+            network,
+            job.folder.file(MODEL),
+            images.numpy(),
+            labels.numpy(),
+            precision=precision,
+            calibration=calibration_from(job.data, size, seed) if precision == "int8" else None,
+            seed=seed,
         )
     except UserError as error:
         return {"failed": str(error)}

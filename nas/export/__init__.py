@@ -1,0 +1,33 @@
+"""From a network to a file that has really run: write, say how it is used, compare with torch, time on this machine."""
+
+from nas.export._calibration import Calibration, calibration_from
+from nas.export._check import AccuracyCheck, check_accuracy, largest_error
+from nas.export._origin import precision_of
+from nas.export._record import ExportRecord, host_name
+from nas.export._tflite import (
+    PRECISIONS,
+    TRAINED,
+    UNTRAINED,
+    export_network,
+    export_trained,
+    require_precision,
+    weights_mark,
+)
+
+__all__ = [
+    "PRECISIONS",
+    "TRAINED",
+    "UNTRAINED",
+    "AccuracyCheck",
+    "Calibration",
+    "ExportRecord",
+    "calibration_from",
+    "check_accuracy",
+    "export_network",
+    "export_trained",
+    "host_name",
+    "largest_error",
+    "precision_of",
+    "require_precision",
+    "weights_mark",
+]
