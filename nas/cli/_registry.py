@@ -44,6 +44,7 @@ class CommandEntry:
 
 
 GROUPS = {
+    "cells": (FIND, "Cells, as in DARTS: search them on images, train and show them."),
     "lut": (TRUST, "Latency tables: measure, calibrate, validate, convert."),
     "predictor": (TRUST, "Accuracy predictor: what it rests on, how well it ranks."),
 }
@@ -58,6 +59,9 @@ COMMANDS = (
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
+    CommandEntry("cells", "search", "nas.cli.cells", "search", "Commands"),
+    CommandEntry("cells", "train", "nas.cli.cells", "train", "Commands"),
+    CommandEntry("cells", "show", "nas.cli.cells", "show", "Commands"),
     CommandEntry("lut", "measure", "nas.cli.lut_measure", "measure", "Commands"),
     CommandEntry("lut", "calibrate", "nas.cli.lut_calibrate", "calibrate", "Commands"),
     CommandEntry("lut", "validate", "nas.cli.lut_validate", "validate", "Commands"),

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas.report.drawing import ALERT, FAINT, INK, SERIES, SOFT, new_drawing
 from searchspace.cells import Cell, CellNetwork
 from searchspace.cells.network import INPUTS, NODES
 from searchspace.cells.primitives import PRIMITIVES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 # One colour for each family of operations; the words on the arrows say the rest.
-COLOURS = {"sep": "#1f77b4", "dil": "#17a2b8", "max": "#9467bd", "avg": "#9467bd", "skip": "#7f7f7f"}
-OWN_BLOCK = "#d62728"  # inverted residual and sandglass
+COLOURS = {"sep": SERIES[0], "dil": SERIES[2], "max": SERIES[3], "avg": SERIES[3], "skip": SOFT}
+OWN_BLOCK = ALERT  # inverted residual and sandglass
 ROW_GAP = 1.0
+_BOX = {"boxstyle": "round,pad=0.35", "facecolor": "#ffffff", "edgecolor": INK}
 
 
-def draw_cells(network: CellNetwork) -> Figure:
-    """Return a figure with the normal and the reduction cell of a network."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 6.4), layout="constrained")
+def draw_cells(network: CellNetwork) -> Drawing:
+    """Draw the normal cell above the reduction cell of a network."""
+    drawing = new_drawing(9.0, 6.4)
     for axes, name, cell in zip(
-        figure.subplots(2, 1), ("normal cell", "reduction cell"), (network.normal, network.reduction), strict=True
+        drawing.subplots(2, 1), ("normal cell", "reduction cell"), (network.normal, network.reduction), strict=True
     ):
         _draw_cell(axes, cell)
         axes.set_title(name, loc="left", fontsize=11)
-    return figure
+    return drawing
 
 
 def _draw_cell(axes: Axes, cell: Cell) -> None:
@@ -53,20 +53,16 @@ def _draw_cell(axes: Axes, cell: Cell) -> None:
             fontsize=9,
             ha="center",
             va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.9},
+            bbox={"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.6},
         )
     for node in range(NODES):
-        _arrow(axes, places[INPUTS + node], end, "#cccccc", 0.0)
+        _arrow(axes, places[INPUTS + node], end, FAINT, 0.0)
     for state, (x, y) in places.items():
-        axes.text(x, y, names[state], ha="center", va="center", fontsize=9, bbox=_box("#eaf1fb"), zorder=4)
-    axes.text(*end, "join", ha="center", va="center", fontsize=9, bbox=_box("#f6efe2"), zorder=4)
+        axes.text(x, y, names[state], ha="center", va="center", fontsize=9, bbox=_BOX, zorder=4)
+    axes.text(*end, "join", ha="center", va="center", fontsize=9, bbox=_BOX, zorder=4)
     axes.set_xlim(-0.7, end[0] + 0.6)
     axes.set_ylim(-1.6, 1.6)
     axes.axis("off")
-
-
-def _box(colour: str) -> dict[str, object]:
-    return {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#666666"}
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float) -> None:
