@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from searchspace.architecture import Architecture
@@ -63,6 +64,11 @@ def load_state(network: Network, state: dict[str, Tensor], path: str | Path) -> 
                 f"{path} holds weights of another network: {name} should have shape {tuple(tensor.shape)}, "
                 f"the file has {found}"
             )
+        given = state[name]
+        if given.is_floating_point() != tensor.is_floating_point():
+            raise UserError(f"{path}: {name} holds {given.dtype} numbers, expected {tensor.dtype}")
+        if given.is_floating_point() and not torch.isfinite(given).all():
+            raise UserError(f"{path}: {name} holds values that are not finite (NaN or infinite)")
     unknown = sorted(set(state) - set(expected))
     if unknown:
         raise UserError(f"{path} holds weights of another network: it also has {unknown[0]}")

@@ -10,7 +10,7 @@ probabilities times the compiled table (ibid., section 3.3.1; FBNet, Wu et al., 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -200,6 +200,7 @@ def train_differentiably(
     checkpoints: Checkpoints | None = None,
     observer: Observer | None = None,
     start: ArchitectureLogits | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> ArchitectureLogits:
     """Train a supernet in place and its architecture with it, from `start` on; return the logits of the architecture.
 
@@ -219,6 +220,10 @@ def train_differentiably(
         observer=observer,
         take_step=differentiable_steps(cost, settings, seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed),
-        identity={"space": str(supernet.space), "supernet training": f"{settings}, latency table {cost.table.sha256}"},
+        identity={
+            **(images or {}),
+            "space": str(supernet.space),
+            "supernet training": f"{settings}, latency table {cost.table.sha256}",
+        },
     )
     return network.logits

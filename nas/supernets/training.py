@@ -6,7 +6,7 @@ seed and step number, so a resumed run continues exactly. Gradients of the passe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -132,11 +132,12 @@ def train_supernet(
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
     observer: Observer | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> History:
     """Train a supernet in place on `data.train`; return what happened, `search` being that of a few networks.
 
     `mode` is one of `MODES`; `warm_up` is the share of the run in which `with_warm_up` acts; `draw` draws networks
-    and `drawn` says how, for the checkpoint. Raises as `nas.training.train` does.
+    and `drawn` says how, for the checkpoint, `images` on which images. Raises as `nas.training.train` does.
     """
     network = SupernetInTraining(supernet)
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
@@ -151,6 +152,7 @@ def train_supernet(
         take_step=steps_of(find_mode(mode, supernet.space, warm_up, draw), seed=seed, total_steps=total_steps),
         evaluation=watching(data, seed, draw),
         identity={
+            **(images or {}),
             "space": str(supernet.space),
             "supernet training": f"{mode}, networks drawn {drawn}, warm-up {warm_up:g}",
         },

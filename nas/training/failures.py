@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,24 @@ def check_loss(loss: Tensor, learning_rate: float, place: str) -> None:
             "Use a lower --learning-rate, a longer warm-up, gradient clipping (--clip-norm 5), or float32 instead "
             "of bfloat16; --resume continues from the last good checkpoint"
         )
+
+
+def check_state(state: Mapping[str, Any], place: str) -> None:
+    """Raise UserError naming the first tensor of a state, however nested, that is no longer finite."""
+    name = _not_finite(state)
+    if name is not None:
+        raise UserError(
+            f"{name} is no longer finite at {place}: training diverged, and the checkpoint before it is kept. Use a "
+            "lower --learning-rate, a longer warm-up, gradient clipping (--clip-norm 5), or float32 instead of bfloat16"
+        )
+
+
+def _not_finite(value: Any, name: str = "") -> str | None:
+    if isinstance(value, Tensor):
+        return name if value.is_floating_point() and not torch.isfinite(value).all() else None
+    if isinstance(value, Mapping):
+        return next((bad for key, one in value.items() if (bad := _not_finite(one, f"{name}.{key}".lstrip(".")))), None)
+    return None
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from nas.training.averaging import AveragedNetwork
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution, default_execution, reproducible
-from nas.training.failures import check_loss, explained_failures
+from nas.training.failures import check_loss, check_state, explained_failures
 from nas.training.history import EpochRecord, History, Observer
 from nas.training.interrupts import Interruption
 from nas.training.optimizers import build_optimizer, set_learning_rate
@@ -210,7 +210,9 @@ class _Run:
 
     def _save(self, checkpoints: Checkpoints) -> None:
         if distributed.is_first():
-            checkpoints.save(self.state(), self.identity())
+            state = self.state()
+            check_state(state, f"epoch {self.epoch + 1}, step {self.step}")
+            checkpoints.save(state, self.identity())
 
     def _learning_rate(self) -> float:
         # The first step of a warm-up moves a little too, hence the + 1.

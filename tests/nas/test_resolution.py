@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -18,7 +19,7 @@ from searchspace.reference import reference
 from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 from searchspace.text import parse
-from searchspace.weights import read_weights, save_weights
+from searchspace.weights import load_state, read_weights, save_weights
 
 AT_40 = "r40,stem_k3_s2_c8_hs,ir_k3_s2_h16_c16_re,head_c32_hs,n2"
 
@@ -99,3 +100,19 @@ def test_weights_of_another_network_are_refused_by_architecture(tmp_path: Path) 
     other = "r32,stem_k3_s1_c8_hs,ir_k3_s2_h16_c16_hs,head_c32_hs,n5"
     with pytest.raises(UserError, match="another network: stem_k3_s2_c8_re where the network has stem_k3_s1_c8_hs"):
         start_network(other, image_size=32, classes=5, weights=tmp_path / "w", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda tensor: tensor.fill_(float("nan")), "blocks.0.project.conv.weight holds values that are not finite"),
+        (lambda tensor: tensor.to(torch.int8), "blocks.0.project.conv.weight holds torch.int8 numbers"),
+    ],
+)
+def test_spoilt_weights_are_refused_by_name(tmp_path: Path, spoilt: Any, message: str) -> None:
+    network = build_network(parse(AT_40), seed=0)
+    save_weights(network, tmp_path / "w")
+    _, state, _ = read_weights(tmp_path / "w")
+    state["blocks.0.project.conv.weight"] = spoilt(state["blocks.0.project.conv.weight"])
+    with pytest.raises(UserError, match=message):
+        load_state(network, state, tmp_path / "w")

@@ -8,10 +8,13 @@ import pytest
 
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
+from nas.data import load_data
 from nas.evaluators import SupernetEvaluator
 from nas.jobs.search.run import SearchSettings, prepare_search, run_to_folder
+from nas.jobs.search.scoring import Watch
 from nas.jobs.search.supernet_scoring import open_scoring
 from nas.runs import RunFolder
+from nas.supernets.reuse import identity_of_images, refuse_other_images
 from nas.supernets.settings import SupernetSettings
 from searchspace import parse
 from searchspace.space import load_space
@@ -134,3 +137,29 @@ def test_what_cannot_be_is_refused(settings, tmp_path):
     nowhere = SupernetSettings(**(IMAGES.as_dict() | {"start": str(tmp_path), "epochs": 0}))
     with pytest.raises(UserError, match="no such checkpoint"):
         run(settings, RunFolder.create(tmp_path / "run", {}), nowhere)
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [({"seed": 1}, "split seed: 0 there, 1 here"), ({"subset": 120}, "subset: 100 there, 120 here")],
+)
+def test_a_supernet_of_other_images_is_refused(settings, tmp_path, changes, difference):
+    """With another seed most search images are training images of the first run."""
+    first = RunFolder.create(tmp_path / "first", {})
+    prepared = prepare_search(settings, open_scoring(IMAGES))
+    prepared.scoring.evaluator(prepared.objective, first, Watch())
+    further = SupernetSettings(**(IMAGES.as_dict() | {"start": str(first.path), "epochs": 0} | changes))
+    with pytest.raises(UserError, match="trained on other images") as told:
+        run(settings, RunFolder.create(tmp_path / "second", {}), further)
+    assert difference in str(told.value)
+
+
+def test_a_supernet_of_other_classes_is_refused(tmp_path):
+    digits = load_data("digits", subset=100)
+    named = identity_of_images(digits, IMAGES)
+    other = replace(digits, classes=tuple("abcdefghij"))
+    with pytest.raises(UserError, match="classes: 0, 1, 2"):
+        refuse_other_images({"data": "digits at 8 px", **named}, other, IMAGES, tmp_path)
+    with pytest.raises(UserError, match="data: cifar10:x there, digits here"):
+        refuse_other_images({"data": "cifar10:x at 8 px", **named}, digits, IMAGES, tmp_path)
+    refuse_other_images({"data": "digits at 16 px", **named}, digits, IMAGES, tmp_path)

@@ -20,7 +20,7 @@ from torch import nn
 from nas.data import Batch, Data, load_data
 from nas.training import RECIPES, Recipe, evaluate, fine_tune, recipe, train
 from nas.training.averaging import AveragedNetwork
-from nas.training.checkpoint import Checkpoints
+from nas.training.checkpoint import Checkpoints, read_checkpoint
 from nas.training.execution import Execution
 from nas.training.failures import explained_failures
 from nas.training.history import EpochRecord, History
@@ -323,3 +323,19 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, second = sorted(line.split() for line in done.stdout.splitlines() if line[:2] in ("0 ", "1 "))
     assert first[1:] == second[1:]
+
+
+def test_a_checkpoint_on_disk_is_finite(tmp_path: Path) -> None:
+    """A divergent run keeps the checkpoint from before, although the loss is looked at only every 20 steps."""
+    path = tmp_path / "checkpoint.pt"
+    chosen = replace(recipe("short", 3).with_batch_size(32), learning_rate=1e30, clip_norm=None, warmup_epochs=0.0)
+    with pytest.raises(UserError, match="no longer finite"):
+        train(
+            build_network(parse("r8,stem_k3_s1_c8_hs,ir_k3_s2_h16_c16_re,head_c16_hs,n10"), seed=0),
+            load_data("digits", subset=160),
+            chosen,
+            checkpoints=Checkpoints(path=path, every_seconds=0),
+        )
+    if path.exists():
+        _, state = read_checkpoint(path)
+        assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())

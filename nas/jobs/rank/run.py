@@ -20,7 +20,8 @@ from nas.jobs.search.scoring import Report, TrainingStage, Watch
 from nas.objectives import Values
 from nas.report.drawing import new_drawing, write_picture
 from nas.runs.folder import RunFolder
-from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings, trained_supernet
+from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
+from nas.supernets.trained import trained_supernet
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError

@@ -17,13 +17,8 @@ from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objectives import Objective, Values
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
-from nas.supernets.settings import (
-    DIFFERENTIABLE,
-    SupernetSettings,
-    TrainedSupernet,
-    checkpoints,
-    trained_supernet,
-)
+from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
+from nas.supernets.trained import TrainedSupernet, checkpoints, trained_supernet
 from searchspace.architecture import Architecture
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
