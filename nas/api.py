@@ -20,7 +20,7 @@ from nas.evaluators import Evaluator
 from nas.jobs.search.ask_tell import FoundNetwork, Progress, SearchResult, run_search, search_header
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.scoring import PredictedScoring, Watch
-from nas.objective import Objective, Values
+from nas.objectives import Objective, Values
 from nas.runs import RunFolder
 from nas.strategies import Strategy, make_strategy
 from searchspace.architecture import Architecture

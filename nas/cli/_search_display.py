@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from nas.cli._common import note_console, output_console
 from nas.cli._lines import TimedLines
@@ -115,4 +118,5 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
         console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
-    console.print(f"  nas latency {place} mobilenet_v3_large --device {summary.device}", markup=False)
+    run, device = shlex.quote(str(place)), shlex.quote(summary.device)
+    typer.echo(f"  nas latency {run} mobilenet_v3_large --device {device}")  # unwrapped, to be pasted

@@ -199,7 +199,9 @@ def genotype_of(space, values):
 
 def test_every_network_of_the_mobilenetv3_table_with_its_multiply_adds(shared_data):
     space = SPACES["mobilenetv3"]
-    for row in read_rows(shared_data, "mobilenetv3_space_imagenet_supernet.csv"):
+    rows = list(read_rows(shared_data, "mobilenetv3_space_imagenet_supernet.csv"))
+    assert len(rows) == 1_615  # docs/supernet.md says that all of them agree
+    for row in rows:
         values = {}
         for unit in range(5):
             values[f"unit{unit}/depth"] = depth = int(row[f"unit{unit}_depth"])
@@ -214,7 +216,9 @@ def test_every_network_of_the_mobilenetv3_table_with_its_multiply_adds(shared_da
 
 def test_every_network_of_the_mnasnet_table_with_its_parameters(shared_data):
     space = SPACES["mnasnet"]
-    for row in read_rows(shared_data, "mnasnet_space_imagenet_proxy.csv"):
+    rows = list(read_rows(shared_data, "mnasnet_space_imagenet_proxy.csv"))
+    assert len(rows) == 4_101  # docs/supernet.md says that all of them agree
+    for row in rows:
         values = {}
         for stage, width in enumerate((16, 24, 40, 80, 112, 192, 320)):
             ratio = int(row[f"block{stage}_expansion"])
@@ -233,7 +237,9 @@ def test_every_network_of_the_mnasnet_table_with_its_parameters(shared_data):
 
 def test_every_network_of_the_macro_table_with_its_counts(shared_data):
     space = SPACES["macro"]
-    for row in read_rows(shared_data, "macro_space_cifar10.csv"):
+    rows = list(read_rows(shared_data, "macro_space_cifar10.csv"))
+    assert len(rows) == 3_251  # docs/supernet.md says that all of them agree
+    for row in rows:
         architecture = space.decode([int(digit) for digit in row["choices"]])
         assert architecture.madds / 1e6 == pytest.approx(float(row["macs_M"]), abs=6e-4)
         assert architecture.params / 1e6 == pytest.approx(float(row["params_M"]), abs=6e-6)
