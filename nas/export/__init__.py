@@ -13,6 +13,7 @@ from nas.export._tflite import (
     require_precision,
     weights_mark,
 )
+from nas.export._usage import Usage, preparation_of
 
 __all__ = [
     "PRECISIONS",
@@ -21,6 +22,7 @@ __all__ = [
     "AccuracyCheck",
     "Calibration",
     "ExportRecord",
+    "Usage",
     "calibration_from",
     "check_accuracy",
     "export_network",
@@ -28,6 +30,7 @@ __all__ = [
     "host_name",
     "largest_error",
     "precision_of",
+    "preparation_of",
     "require_precision",
     "weights_mark",
 ]

@@ -15,7 +15,7 @@ class ExportRecord:
 
     `output_error` is the largest difference to torch over the output's range, `top1_agreement` the percentage of
     images that an int8 file and torch classify alike, `calibration` what an int8 file's ranges were taken from,
-    `fallbacks` the operators that XNNPACK leaves to slower kernels, by name.
+    `fallbacks` the operators that XNNPACK leaves to slower kernels, by name, `usage` what the file says of its use.
     """
 
     file: str
@@ -34,6 +34,7 @@ class ExportRecord:
     host: str
     runtime: str
     fallbacks: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON-ready values, without what does not apply."""

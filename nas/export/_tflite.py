@@ -6,6 +6,7 @@ a metadata entry `nas.weights`, so that an untrained export is never mistaken fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,6 +18,7 @@ import nas
 from nas.export._calibration import NO_IMAGES, Calibration
 from nas.export._check import AccuracyCheck, Comparison, Images, check_accuracy, compare, noise, run_tflite
 from nas.export._record import ExportRecord, host_name
+from nas.export._usage import WEIGHTS_KEY, Usage, tflite_entries
 from searchspace.support.errors import UserError
 from searchspace.support.files import write_atomic
 
@@ -28,7 +30,6 @@ FLOAT32: Final = "float32"
 FLOAT16: Final = "float16"
 INT8: Final = "int8"
 PRECISIONS = (FLOAT32, FLOAT16, INT8)
-METADATA_KEY = "nas.weights"
 TRAINED, UNTRAINED = "trained", "untrained"
 # XNNPACK sums in another order than torch; over a MobileNet's depth that stays below this share of the output's range.
 # Weights in halves have 11 significant bits. Integers are compared by the answers they give, not refused.
@@ -45,16 +46,17 @@ def export_network(
     precision: str = "float32",
     calibration: Calibration | None = None,
     seed: int = 0,
+    usage: Usage | None = None,
     images: int = 2,
     threads: int = 1,
 ) -> ExportRecord:
     """Write a network at its architecture's resolution as a TFLite file, run it and time it on this machine.
 
-    `trained` says what the file tells of its weights; an int8 file without `calibration` takes its ranges from noise
-    and says so. The outputs are compared with torch's on so many `images`, those of the calibration or noise from
-    `seed`. Raises UserError when they differ, in which case no file is left, or a needed package is missing.
+    `usage` is what the file says of its use, `trained` of its weights; an int8 file without `calibration` takes its
+    ranges from noise and says so. The outputs are compared with torch's on so many `images`, those of the calibration
+    or noise from `seed`. Raises UserError when they differ, in which case no file is left, or a package is missing.
     """
-    made = _made(network, precision, TRAINED if trained else UNTRAINED, calibration, seed, images)
+    made = _made(network, precision, TRAINED if trained else UNTRAINED, calibration, usage or Usage(), seed, images)
     return _written(network, path, made, threads)
 
 
@@ -66,6 +68,7 @@ def export_trained(
     *,
     precision: str = "float32",
     calibration: Calibration | None = None,
+    usage: Usage | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> tuple[ExportRecord, AccuracyCheck]:
@@ -74,7 +77,7 @@ def export_trained(
     Images are those of `check_accuracy`. An int8 file is written whatever it answers: what quantising costs is told,
     not refused. Raises UserError as `export_network` does, and where the answers of a float file differ.
     """
-    made = _made(network, precision, TRAINED, calibration, seed)
+    made = _made(network, precision, TRAINED, calibration, usage or Usage(), seed)
     check = check_accuracy(network, made.content, images, labels)
     if precision != "int8" and check.same_answer_pct < SAME_ANSWERS_PCT:
         raise UserError(
@@ -93,13 +96,21 @@ class _Made:
     weights: str
     calibration: str | None
     found: Comparison
+    usage: dict[str, Any]
 
 
 def _made(
-    network: Network, precision: str, weights: str, calibration: Calibration | None, seed: int, images: int = 2
+    network: Network,
+    precision: str,
+    weights: str,
+    calibration: Calibration | None,
+    usage: Usage,
+    seed: int,
+    images: int = 2,
 ) -> _Made:
     from latency_lut.tflite import module_model
     from latency_lut.tflite.metadata import described
+    from latency_lut.tflite.usage_table import with_labels
 
     require_precision(precision)
     size = network.architecture.resolution
@@ -113,8 +124,20 @@ def _made(
         content = _quantised(content, calibration, seed)
         found = compare(network, run_tflite(content), shown)
         source = NO_IMAGES if calibration is None else calibration.source
-    content = described(content, f"nas {nas.__version__}: {weights} weights", {METADATA_KEY: weights.encode()})
-    return _Made(content, precision, weights, source, found)
+    architecture = network.architecture
+    usage = usage.fitting(architecture.classes, size)
+    document = usage.document(
+        size=size,
+        classes=architecture.classes,
+        layout="NHWC",
+        dtype=INT8 if precision == INT8 else FLOAT32,
+        architecture=str(architecture),
+    )
+    entries = tflite_entries(usage, document, weights, size, f"image classifier, {architecture.classes} classes")
+    content = described(content, f"nas {nas.__version__}: {weights} weights", entries)
+    if usage.labels is not None:
+        content = with_labels(content, usage.labels)
+    return _Made(content, precision, weights, source, found, document)
 
 
 def _written(network: Network, path: str | Path, made: _Made, threads: int) -> ExportRecord:
@@ -123,6 +146,7 @@ def _written(network: Network, path: str | Path, made: _Made, threads: int) -> E
 
     path = Path(path)
     write_atomic(path, made.content)
+    write_labels(path, made.usage)
     timing = _timed(made.content, made.precision, threads)
     return ExportRecord(
         file=path.name,
@@ -140,6 +164,7 @@ def _written(network: Network, path: str | Path, made: _Made, threads: int) -> E
         host=host_name(),
         runtime=runtime_version(),
         fallbacks=fallbacks(made.content),
+        usage=made.usage,
     )
 
 
@@ -155,6 +180,14 @@ def _require_agreement(error: float, limit: float) -> None:
             f"the exported model's outputs differ from torch's by {error:.2%} of their range, expected at most "
             f"{limit:.1%}; no file was written. Check the versions of torch and ai-edge-litert."
         )
+
+
+def write_labels(path: Path, usage: Mapping[str, Any]) -> None:
+    """Write `labels.txt` beside an exported file, one class a line in the order of its outputs, where known."""
+    from latency_lut.tflite.usage_table import LABELS_FILE, labels_text
+
+    if usage["output"]["labels"] is not None:
+        write_atomic(path.with_name(LABELS_FILE), labels_text(usage["output"]["labels"]))
 
 
 def _quantised(content: bytes, calibration: Calibration | None, seed: int) -> bytes:
@@ -184,4 +217,4 @@ def weights_mark(path: str | Path) -> str:
     """Return `trained` or `untrained` as a TFLite file says of itself, or an empty text where it does not say."""
     from latency_lut.tflite.read import read_graph
 
-    return read_graph(path).metadata.get(METADATA_KEY, b"").decode()
+    return read_graph(path).metadata.get(WEIGHTS_KEY, b"").decode()

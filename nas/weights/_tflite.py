@@ -73,7 +73,12 @@ def _side(graph: TFLiteGraph, path: Path) -> int:
 
 def _preparation(tensor: Tensor, side: int, described: Described) -> tuple[Preparation | None, tuple[str, ...]]:
     """Return how inputs are scaled: as the metadata says, else as a quantised input is; and what was assumed."""
-    if tensor.dtype in _LOWEST and len(tensor.scale) == 1 and tensor.scale[0] > 0:
+    if (
+        not (described.own and described.mean is not None)
+        and tensor.dtype in _LOWEST
+        and len(tensor.scale) == 1
+        and tensor.scale[0] > 0
+    ):
         scale, zero = float(tensor.scale[0]), int(tensor.zero_point[0])
         mean, std = (zero - _LOWEST[tensor.dtype]) / 255, 1 / (255 * scale)
         return Preparation(mean=(mean,) * 3, std=(std,) * 3, image_size=side), ()

@@ -76,6 +76,7 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
             }
             for one in summary.references
         ],
+        **({} if summary.export is None else {"usage": dict(summary.export.usage)}),
         **trained,
     }
 

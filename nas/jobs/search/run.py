@@ -134,6 +134,9 @@ def _with_network(
                 trained=trained,
                 precision=precision,
                 calibration=prepared.scoring.calibration(network) if precision == "int8" else None,
+                usage=prepared.scoring.usage(network).for_device(
+                    prepared.settings.device, prepared.table, summary.winner.prediction
+                ),
                 seed=prepared.settings.seed,
             )
     if not trained:

@@ -23,7 +23,7 @@ from searchspace.space import SearchSpace
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.export import Calibration
+    from nas.export import Calibration, Usage
     from nas.training.history import EpochRecord
     from searchspace.modules import Network
 
@@ -94,6 +94,10 @@ class Scoring(Protocol):
         """Return images that set the ranges of an int8 export, None where there are none."""
         ...
 
+    def usage(self, network: Network) -> Usage:
+        """Return how the winner is used: preparation of images, labels, origin of the weights."""
+        ...
+
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Return what was found out about a trained winner and its exported file `model`, for `result.json`."""
         ...
@@ -148,6 +152,12 @@ class PredictedScoring:
     def calibration(self, network: Network) -> None:
         """Return nothing: there are no images."""
         return None
+
+    def usage(self, network: Network) -> Usage:
+        """Return that nothing is known yet."""
+        from nas.export import Usage
+
+        return Usage(origin=f"random numbers, seed {self.seed}")
 
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Return nothing: random weights classify nothing."""

@@ -25,7 +25,7 @@ from searchspace.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
     from nas.data import Data
-    from nas.export import Calibration
+    from nas.export import Calibration, Usage
     from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.execution import Execution
     from searchspace.modules import Network
@@ -128,7 +128,8 @@ class SupernetScoring:
                 identity={"architecture": str(network.architecture), "start": start},
             )
         network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short")
+        notes = self.usage(network).file_notes()
+        save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short", **notes)
         return network, True
 
     def calibration(self, network: Network) -> Calibration:
@@ -136,6 +137,13 @@ class SupernetScoring:
         from nas.export import calibration_from
 
         return calibration_from(self.data, network.architecture.resolution, self.settings.seed)
+
+    def usage(self, network: Network) -> Usage:
+        """Return how the data set's images are prepared and what its classes are called."""
+        from nas.export import Usage
+
+        data = self.data.at_size(network.architecture.resolution)
+        return Usage.of_data(data, f"trained on {self.settings.data}")
 
     def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
         """Test the trained network, once, and its exported file beside it; return what goes into `result.json`."""

@@ -13,7 +13,7 @@ from nas.jobs.slim.history import STATE
 from nas.jobs.slim.page import netadapt_page
 from nas.jobs.slim.run import NETADAPT, SEED, SlimOutcome
 from nas.jobs.slim.settings import ResourceName
-from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network
+from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network, usage_of
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE
@@ -36,7 +36,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
     folder = outcome.job.folder
     save_architecture(outcome.result.architecture, folder.file(ARCHITECTURE))
     running = outcome.job.seed.form.of(outcome.result.architecture)
-    save_weights(filled_network(running, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind)
+    notes = usage_of(outcome).file_notes()
+    save_weights(filled_network(running, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind, **notes)
     folder.write(STEPS_CSV, steps_csv(outcome.steps))
     write_picture(folder, CHANNELS_PNG, lambda: channels_picture(outcome))
     write_picture(folder, PATH_PNG, lambda: path_picture(outcome))
@@ -48,6 +49,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
         folder.write_json(EXPORT_JSON, {"failed": timing})
     folder.write(REPORT, netadapt_page(outcome, timing, compare))
     result = result_document(outcome)
+    if isinstance(timing, HostTiming):
+        result["usage"] = dict(timing.result.usage)
     folder.finish(result)
     shutil.rmtree(folder.file(STATE), ignore_errors=True)
     return result

@@ -12,7 +12,7 @@ from torch import Tensor
 from latency_lut.devices import HOST, device_names, load_device
 from latency_lut.predict import predict
 from nas.data import Data, sample
-from nas.export import AccuracyCheck, Calibration, ExportRecord, calibration_from, export_network, export_trained
+from nas.export import AccuracyCheck, Calibration, ExportRecord, Usage, calibration_from, export_network, export_trained
 from nas.jobs.slim.run import SlimOutcome
 from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.tuning import Tuner
@@ -64,6 +64,7 @@ def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
             labels.numpy(),
             precision=precision,
             calibration=calibration,
+            usage=usage_of(outcome),
             seed=job.settings.seed,
         )
     except UserError as error:
@@ -80,6 +81,17 @@ def _calibration(outcome: SlimOutcome, data: Data, resolution: int) -> tuple[str
     by_latency = settings.resource is ResourceName.LATENCY
     precision = load_device(settings.device).provenance.precision.value if by_latency else "float32"
     return precision, calibration_from(data, resolution, settings.seed) if precision == "int8" else None
+
+
+def usage_of(outcome: SlimOutcome) -> Usage:
+    """Return how the result is used: as its data set's images are prepared, labels, predicted latency."""
+    job, result = outcome.job, outcome.result.architecture
+    data = Tuner(job.settings, job.seed.form, job.seed.statistics).data()
+    usage = Usage.of_data(data, f"{job.seed.weights}; slimmed and tuned on {job.settings.data}")
+    if job.settings.resource is not ResourceName.LATENCY:
+        return usage
+    table = load_device(job.settings.device)
+    return usage.for_device(job.settings.device, table, predict(table, result, allow_extrapolation=True))
 
 
 def filled_network(architecture: Architecture, state: Mapping[str, Tensor]) -> Network:

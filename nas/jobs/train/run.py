@@ -11,7 +11,7 @@ from typing import Any
 from latency_lut import LatencyTable
 from latency_lut.devices import load_device
 from nas.data import Data, Split, load_data, sample
-from nas.export import require_precision
+from nas.export import Usage, require_precision
 from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
 from nas.report.drawing import write_picture
@@ -173,7 +173,8 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     if not distributed.is_first():
         return {}
     test = evaluate(network, job.tested.batches(job.execution.evaluation_batch))
-    save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name)
+    notes = Usage.of_data(job.data).file_notes()
+    save_weights(network, folder.file(WEIGHTS_FILE), data=job.settings.data, recipe=job.recipe.name, **notes)
     save_architecture(job.start.asked, folder.file("architecture.yaml"))
     title = f"{job.settings.network if ',' not in job.settings.network else 'network'} on {job.settings.data}"
     write_picture(folder, CURVE, lambda: draw_curve(history, title))
@@ -279,6 +280,7 @@ def _export(network: Network, job: TrainJob) -> dict[str, Any]:
             labels.numpy(),
             precision=precision,
             calibration=calibration_from(job.data, size, seed) if precision == "int8" else None,
+            usage=Usage.of_data(job.data, f"trained on {job.settings.data}, recipe {job.recipe.name}"),
             seed=seed,
         )
     except UserError as error:
