@@ -16,7 +16,7 @@ from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
 from latency_lut.provenance import Provenance
-from searchspace.ops import Op
+from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text, sha256_text, write_atomic
 
@@ -96,14 +96,21 @@ class LatencyTable:
 
         Outside the measured range it raises UnmeasuredOp, or returns an estimate that is flagged and has a
         widened spread where `allow_extrapolation` is set. A kind that the table has never measured always
-        raises.
+        raises, but for explicit padding: it copies a map once as CONCAT does, and is priced so, a spread as large.
         """
+        if op.kind is OpKind.PAD and OpKind.PAD not in self._kinds:
+            copied = self.entry(Op(OpKind.CONCAT, op.in_size, op.in_channels, op.in_channels), allow_extrapolation)
+            return copied._replace(spread_ms=max(copied.spread_ms, copied.latency_ms))
         known = self._entries.get(op) or self._interpolated.get(op)
         if known is None:
             known = self._interpolated[op] = self._interpolate(op)
         if (known.extrapolated and not allow_extrapolation) or math.isnan(known.latency_ms):
             raise self._unmeasured(op)
         return known
+
+    @cached_property
+    def _kinds(self) -> frozenset[OpKind]:
+        return frozenset(op.kind for op in self._entries)
 
     def merge(self, other: LatencyTable) -> LatencyTable:
         """Return this table with the entries of `other` added; where both hold an op, that of `other` stays.

@@ -117,9 +117,9 @@ class Pricer:
     """Prices networks that differ from one another only in widths, and remembers every layer it has seen."""
 
     def __init__(self, resource: Resource, architecture: Architecture) -> None:
-        """Take resolution, strides and classes from `architecture`."""
+        """Take resolution, strides, classes and padding from `architecture`."""
         self.resource = resource
-        self._classes = architecture.classes
+        self._classes, self._padding = architecture.classes, architecture.padding
         sizes = [placed.in_size for placed in architecture.placed_blocks()]
         self._sizes = (architecture.resolution, *sizes, architecture.final_size)
         self._known: dict[tuple[Stem | Block | Head, int, int], LayerCost] = {}
@@ -152,8 +152,8 @@ class Pricer:
     def _ops(self, part: Stem | Block | Head, size: int, in_channels: int) -> tuple[Op, ...]:
         match part:
             case Stem():
-                return stem_ops(part, size)
+                return stem_ops(part, size, self._padding)
             case Head():
                 return head_ops(part, size, in_channels, self._classes)
             case _:
-                return block_ops(PlacedBlock(part, size, in_channels))
+                return block_ops(PlacedBlock(part, size, in_channels, self._padding))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from searchspace.blocks import Activation, Block, Gate, PlacedBlock, activation_ops, block_ops, conv_ops
+from searchspace.blocks import Activation, Block, Gate, Padding, PlacedBlock, activation_ops, block_ops, conv_ops
 from searchspace.blocks._values import MAX_CHANNELS, MAX_KERNEL, require, require_channels, require_convolution
 from searchspace.blocks.conv import Conv
 from searchspace.blocks.inverted import InvertedResidual
@@ -32,6 +32,7 @@ __all__ = [
     "Head",
     "InvertedResidual",
     "Layer",
+    "Padding",
     "PlacedBlock",
     "Sandglass",
     "Separable",
@@ -95,13 +96,17 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A whole network: input resolution in pixels, stem, blocks, head and number of classes."""
+    """A whole network: input resolution in pixels, stem, blocks, head, number of classes and way of padding.
+
+    `padding` is TensorFlow's, as phones have it for nothing; `symmetric` is for weights that torch trained.
+    """
 
     resolution: int = 224
     stem: Stem
     blocks: tuple[Block, ...]
     head: Head
     classes: int = 1000
+    padding: Padding = Padding.SAME
 
     def __post_init__(self) -> None:
         require(
@@ -121,7 +126,7 @@ class Architecture:
         """Yield every block together with the shape it receives."""
         size, channels = -(-self.resolution // self.stem.stride), self.stem.out
         for block in self.blocks:
-            placed = PlacedBlock(block, size, channels)
+            placed = PlacedBlock(block, size, channels, self.padding)
             yield placed
             size, channels = placed.out_size, block.out
 
@@ -136,7 +141,7 @@ class Architecture:
         blocks = (
             Layer(f"block{number}", block_ops(placed)) for number, placed in enumerate(self.placed_blocks(), start=1)
         )
-        stem = Layer("stem", stem_ops(self.stem, self.resolution))
+        stem = Layer("stem", stem_ops(self.stem, self.resolution, self.padding))
         head = Layer("head", head_ops(self.head, self.final_size, self.blocks[-1].out, self.classes))
         return (stem, *blocks, head)
 
@@ -162,6 +167,10 @@ class Architecture:
         """Return the same network with another number of classes."""
         return replace(self, classes=classes)
 
+    def with_padding(self, padding: Padding) -> Architecture:
+        """Return the same network padded in another way; what its weights compute changes with that."""
+        return replace(self, padding=padding)
+
     def __str__(self) -> str:
         """Return the canonical compact text, which `searchspace.parse` reads back."""
         from searchspace.text import format_architecture
@@ -169,9 +178,9 @@ class Architecture:
         return format_architecture(self)
 
 
-def stem_ops(stem: Stem, resolution: int) -> tuple[Op, ...]:
+def stem_ops(stem: Stem, resolution: int, padding: Padding = Padding.SAME) -> tuple[Op, ...]:
     """Return the primitive operations of the stem on an RGB image of `resolution` pixels square."""
-    return conv_ops(resolution, 3, stem.out, stem.kernel, stem.stride, stem.activation)
+    return conv_ops(resolution, 3, stem.out, stem.kernel, stem.stride, stem.activation, padding)
 
 
 def head_ops(head: Head, size: int, in_channels: int, classes: int) -> tuple[Op, ...]:

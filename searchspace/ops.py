@@ -26,6 +26,7 @@ class OpKind(StrEnum):
     RELU = "relu"  # ReLU of its own, where several layers read the tensor before it
     MAXPOOL = "maxpool"  # local pooling, as in the cells of DARTS
     AVGPOOL = "avgpool"
+    PAD = "pad"  # zeros around a map, half a kernel wide, before a convolution that is not padded as TensorFlow's SAME
 
 
 WEIGHTED_KINDS = frozenset({OpKind.CONV, OpKind.DWCONV, OpKind.LINEAR})
@@ -46,6 +47,8 @@ class Op:
     @property
     def out_size(self) -> int:
         """Height and width of the output in pixels (TensorFlow's SAME padding)."""
+        if self.kind is OpKind.PAD:
+            return self.in_size + self.kernel - 1
         return 1 if self.kind is OpKind.POOL else -(-self.in_size // self.stride)
 
     @property
@@ -79,6 +82,6 @@ class Op:
         shape = f"{self.in_size}x{self.in_size} {self.in_channels}"
         if self.out_channels != self.in_channels:
             shape += f">{self.out_channels}"
-        if self.kind in (OpKind.CONV, OpKind.DWCONV, OpKind.MAXPOOL, OpKind.AVGPOOL):
+        if self.kind in (OpKind.CONV, OpKind.DWCONV, OpKind.MAXPOOL, OpKind.AVGPOOL, OpKind.PAD):
             shape += f" k{self.kernel} s{self.stride}" + (f" d{self.dilation}" if self.dilation > 1 else "")
         return f"{self.kind.value} {shape}"

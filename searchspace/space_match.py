@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from searchspace.architecture import Architecture, Block
+from searchspace.blocks import Padding
 from searchspace.choices import Genotypes
 from searchspace.layers import Place
 from searchspace.space import SearchSpace
@@ -144,6 +145,10 @@ def locate(space: SearchSpace, architecture: Architecture) -> tuple[Genotypes, t
     if architecture.resolution not in spec.resolutions:
         raise UserError(
             f"not in space {space.name}: resolution {architecture.resolution}, expected one of {list(spec.resolutions)}"
+        )
+    if architecture.padding is not Padding.SAME:
+        raise UserError(
+            f"not in space {space.name}: padding {architecture.padding.value}, expected {Padding.SAME.value}"
         )
     for part, given, expected in (
         ("stem", format_stem(architecture.stem), format_stem(spec.stem)),

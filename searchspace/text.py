@@ -9,6 +9,9 @@ place named. The same tokens, one a line, make the YAML form (`searchspace.yaml_
               h: hidden layer,          c24 output channels n1000         classes
               bn: with batch norm
 
+`symmetric` behind the resolution says that stride-2 convolutions are padded on both sides, as torch does; left out it
+is TensorFlow's SAME.
+
 A block's token starts with its family's prefix (`ir`, `sg`, `ds`, `cn`, ...); `example` and `words` in each file of
 `searchspace.blocks` show the rest: `last` and `nodw` are a sandglass without its first or any depthwise layer, `x`
 an inverted residual that expands to as many channels as it receives.
@@ -20,8 +23,8 @@ import re
 from functools import cache
 
 from searchspace.architecture import Architecture, Block, Head, Stem
+from searchspace.blocks import Padding, block_families
 from searchspace.blocks import _words as words
-from searchspace.blocks import block_families
 from searchspace.support.errors import UserError
 
 _STEM = words.Form("stem", Stem, (words.KERNEL, words.STRIDE, words.OUT, words.ACTIVATION), "stem_k3_s2_c16_hs")
@@ -82,13 +85,15 @@ def parse(text: str) -> Architecture:
             f"cannot read {text[:80]!r} as a network: expected resolution, stem, blocks, head and classes, "
             "separated by commas, such as r224,stem_k3_s2_c16_hs,...,head_c960_h1280_hs,n1000"
         )
-    resolution, stem, *blocks, head, classes = tokens
+    padding = Padding.SYMMETRIC if tokens[1] == Padding.SYMMETRIC else Padding.SAME
+    resolution, stem, *blocks, head, classes = tokens if padding is Padding.SAME else (tokens[0], *tokens[2:])
     return Architecture(
         resolution=_read_number(resolution, "r", "token 1", "resolution"),
         stem=parse_stem(stem),
         blocks=tuple(parse_block(token, f"block {i}") for i, token in enumerate(blocks, start=1)),
         head=parse_head(head),
         classes=_read_number(classes, "n", "last token", "number of classes"),
+        padding=padding,
     )
 
 
@@ -112,6 +117,7 @@ def format_architecture(architecture: Architecture) -> str:
     return ",".join(
         (
             f"r{architecture.resolution}",
+            *(() if architecture.padding is Padding.SAME else (architecture.padding.value,)),
             format_stem(architecture.stem),
             *map(format_block, architecture.blocks),
             format_head(architecture.head),

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from searchspace.architecture import Architecture
+from searchspace.blocks import Padding
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text, write_atomic
 from searchspace.support.plain_yaml import PlainYamlError, load_plain_yaml
@@ -26,7 +27,7 @@ from searchspace.text import format_block, format_head, format_stem, parse_block
 
 FORMAT = "architecture/1"
 _KEYS = ("format", "resolution", "stem", "blocks", "head", "classes")
-_OPTIONAL_KEYS = ("name", "source", "width")
+_OPTIONAL_KEYS = ("name", "source", "width", "padding")
 _MAX_CHARACTERS = 1_000_000
 
 
@@ -71,10 +72,17 @@ def architecture_from_mapping(content: dict[str, Any], path: str | Path) -> Arch
             blocks=tuple(parse_block(str(token), f"block {i}") for i, token in enumerate(blocks, start=1)),
             head=parse_head(_typed(content, "head", str, path)),
             classes=_typed(content, "classes", int, path),
+            padding=_padding(content.get("padding", Padding.SAME.value)),
         )
     except UserError as error:
         message = str(error)
         raise UserError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def _padding(value: object) -> Padding:
+    if value not in tuple(Padding):
+        raise UserError(f"padding is {str(value)[:60]!r}, expected one of {', '.join(Padding)}")
+    return Padding(str(value))
 
 
 def load_architecture(path: str | Path) -> Architecture:
@@ -94,4 +102,6 @@ def save_architecture(architecture: Architecture, path: str | Path, name: str = 
         "head": format_head(architecture.head),
         "classes": architecture.classes,
     }
+    if architecture.padding is not Padding.SAME:
+        content["padding"] = architecture.padding.value
     write_atomic(path, yaml.safe_dump(content, sort_keys=False))

@@ -170,7 +170,7 @@ def _text(size: int, channels: int) -> str:
 
 def _block_key(placed: PlacedBlock, v3: bool) -> str:
     """Return the key of a block, empty for one that is no inverted residual."""
-    block, size, cin = placed
+    block, size, cin = placed.block, placed.in_size, placed.in_channels
     if not isinstance(block, InvertedResidual):
         return ""
     expand = block.hidden if v3 else block.hidden // cin

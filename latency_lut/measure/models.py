@@ -104,6 +104,9 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
             )
         case OpKind.POOL:
             return layers.mean(graph, source, keep_dims=True)
+        case OpKind.PAD:
+            half = op.kernel // 2
+            return layers.pad(graph, source, half, half, half, half)
         case OpKind.SIGMOID:
             return layers.multiply(graph, source, constants[0])
         case OpKind.HSWISH:

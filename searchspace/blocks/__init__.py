@@ -14,7 +14,7 @@ from searchspace.blocks._block import Block, Family, PlacedBlock
 from searchspace.blocks._ops import activation_ops, block_ops, conv_ops
 from searchspace.blocks._options import Place, Values
 from searchspace.blocks._rounding import make_divisible, squeeze_channels
-from searchspace.blocks._values import Activation, Gate
+from searchspace.blocks._values import Activation, Gate, Padding
 from searchspace.blocks._wiring import LayerKind, Width, WiredLayer, Wiring
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Family",
     "Gate",
     "LayerKind",
+    "Padding",
     "Place",
     "PlacedBlock",
     "Values",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from searchspace.blocks._options import Place, Values
 from searchspace.blocks._rounding import make_divisible
-from searchspace.blocks._values import Activation
+from searchspace.blocks._values import Activation, Padding
 from searchspace.blocks._wiring import Width, Wiring
 from searchspace.blocks._words import Number, Word, write_token
 
@@ -93,11 +93,12 @@ class Block(ABC):
 
 
 class PlacedBlock(NamedTuple):
-    """A block with the shape it receives: `in_size` pixels square, `in_channels` channels."""
+    """A block with the shape it receives: `in_size` pixels square, `in_channels` channels; padded as its network is."""
 
     block: Block
     in_size: int
     in_channels: int
+    padding: Padding = Padding.SAME
 
     @property
     def out_size(self) -> int:

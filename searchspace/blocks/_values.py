@@ -27,6 +27,13 @@ class Gate(StrEnum):
     LOGISTIC = "logistic"  # sigmoid, MnasNet
 
 
+class Padding(StrEnum):
+    """Where the zeros around a map go when a convolution of stride 2 needs an odd number of them, on even maps."""
+
+    SAME = "same"  # TensorFlow: one more behind than in front
+    SYMMETRIC = "symmetric"  # torch: half a kernel on both sides
+
+
 def require(condition: bool, message: str) -> None:
     """Raise UserError with the message unless the condition holds."""
     if not condition:

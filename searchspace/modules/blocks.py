@@ -15,7 +15,7 @@ class BlockModule(nn.Module):
         super().__init__()
         self.shortcut_channels = placed.shortcut_channels
         for layer in placed.wiring:
-            self.add_module(layer.name, _layer(layer, placed.width(layer.reads), placed.width(layer.writes)))
+            self.add_module(layer.name, _layer(layer, placed))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in, size, size) to (batch, out, size', size')."""
@@ -25,11 +25,12 @@ class BlockModule(nn.Module):
         return add_identity(y, x, self.shortcut_channels)
 
 
-def _layer(layer: WiredLayer, cin: int, cout: int) -> nn.Module:
+def _layer(layer: WiredLayer, placed: PlacedBlock) -> nn.Module:
+    cin, cout = placed.width(layer.reads), placed.width(layer.writes)
     if layer.kind is LayerKind.SQUEEZE_EXCITE:
         return SqueezeExcite(cin, layer.squeeze, layer.gate)
     depthwise = layer.kind is LayerKind.DEPTHWISE
-    return ConvBNAct(cin, cout, layer.kernel, layer.stride, layer.activation, depthwise)
+    return ConvBNAct(cin, cout, layer.kernel, layer.stride, layer.activation, depthwise, placed.padding)
 
 
 def build_block(placed: PlacedBlock) -> BlockModule:

@@ -1,7 +1,7 @@
 """The layers that every block is made of.
 
-Padding is TensorFlow's SAME everywhere: the networks of this family come from TensorFlow and run in TFLite, so
-published weights load unchanged and an exported model computes what the trained one did.
+Padding is TensorFlow's SAME unless the network says otherwise: the networks of this family come from TensorFlow and run
+in TFLite, so published weights load unchanged and an exported model computes what the trained one did.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from searchspace.architecture import Activation, Gate
+from searchspace.architecture import Activation, Gate, Padding
 from searchspace.modules import small_maps
 
 # tensorflow/models research/slim/nets/mobilenet and torchvision's MobileNetV3 agree on these two.
@@ -55,6 +55,11 @@ def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int, bias: Tensor 
     return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride=stride, groups=groups)
 
 
+def _conv_symmetric(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
+    """Convolve as `conv_same` does, padded by half a kernel on every side."""
+    return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
+
+
 class ConvBNAct(nn.Module):
     """Convolution without bias, batch norm and activation: (batch, in, size, size) to (batch, out, size', size')."""
 
@@ -66,17 +71,20 @@ class ConvBNAct(nn.Module):
         stride: int = 1,
         activation: Activation = Activation.LINEAR,
         depthwise: bool = False,
+        padding: Padding = Padding.SAME,
     ) -> None:
         super().__init__()
         self.stride = stride
         self.activation = activation
+        self.padding = padding
         self.groups = in_channels if depthwise else 1
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, groups=self.groups, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the activated, normalised convolution of x."""
-        return activate(self.norm(conv_same(x, self.conv.weight, self.stride, self.groups)), self.activation)
+        convolve = conv_same if self.padding is Padding.SAME or self.stride == 1 else _conv_symmetric
+        return activate(self.norm(convolve(x, self.conv.weight, self.stride, self.groups)), self.activation)
 
 
 class SqueezeExcite(nn.Module):

@@ -48,7 +48,7 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         stem = architecture.stem
-        self.stem = ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation)
+        self.stem = ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation, padding=architecture.padding)
         self.blocks = nn.Sequential(*map(build_block, architecture.placed_blocks()))
         self.head = HeadModule(architecture.head, architecture.blocks[-1].out, architecture.classes, dropout)
 
