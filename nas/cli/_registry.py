@@ -58,6 +58,7 @@ COMMANDS = (
     CommandEntry("", "train", "nas.cli.train", "train", FIND),
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
+    CommandEntry("", "report", "nas.cli.report", "report", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
     CommandEntry("cells", "search", "nas.cli.cells", "search", "Commands"),
     CommandEntry("cells", "train", "nas.cli.cells", "train", "Commands"),

@@ -19,6 +19,7 @@ from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE
 from nas.training.evaluation import chance_warning
 from netadapt.loop import Step
+from netadapt.resources import Latency
 from searchspace.architecture import Architecture
 from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
@@ -89,6 +90,9 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
     if job.settings.resource is ResourceName.LATENCY:
         seed, slim = job.seed_cost, result.cost
         document |= {"device": job.settings.device, "seed_latency_ms": seed.value, "target_ms": job.target}
+        resource = job.pricer.resource
+        assert isinstance(resource, Latency)
+        document |= {"latency_table": {"device": job.settings.device, "sha256": resource.table.sha256}}
         document |= {"latency_ms": slim.value, "low_ms": 2 * slim.value - slim.upper, "high_ms": slim.upper}
     return document
 
