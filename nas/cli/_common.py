@@ -6,6 +6,7 @@ Stdout carries the answer; progress and notes go to stderr, so `--json` output c
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,11 @@ def note_versions(changed: tuple[str, ...]) -> None:
             + "\n  ".join(changed),
             markup=False,
         )
+
+
+def print_command(*words: object) -> None:
+    """Print a command to go on with, quoted for a shell and on one line, so that it can be pasted as it stands."""
+    output_console().print(f"  {shlex.join(map(str, words))}", markup=False, soft_wrap=True)
 
 
 def network_title(network: str) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from nas.cli._common import note_console, output_console
+from nas.cli._common import note_console, output_console, print_command
 from nas.cli._lines import TimedLines
 
 if TYPE_CHECKING:
@@ -84,6 +81,7 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     """Print the network found beside the reference networks, and where everything was written."""
     from rich.table import Table
 
+    from nas.jobs.search.figure_sections import UNBOUND
     from nas.jobs.search.page import as_percent, finding_facts
 
     winner = summary.winner
@@ -107,16 +105,21 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     for network in summary.references:
         if network.note:
             console.print(f"* {network.name}: {network.note}", style="dim", markup=False)
-    console.print(f"\nBudget {summary.budget_ms:g} ms on {summary.device}, kept by the upper end of the interval.")
+    console.print()
+    for limit in summary.figures.limits:
+        taken = f"predicted {limit.value:.1f} ms, at most {limit.high:.1f} ms"
+        device = limit.metric.device or summary.device
+        console.print(f"Budget {limit.limit:g} ms on {device}, kept by the upper end: {taken}.", markup=False)
+    if not summary.figures.binds:
+        console.print(f"{UNBOUND[0].upper()}{UNBOUND[1:]}.", markup=False)
     console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
     if summary.export is not None:
         made = summary.export
         where = f"on this machine, on an image of {made.resolution} pixels"
-        console.print(f"{made.file} ({made.precision}) took {made.host_latency_ms:.1f} ms {where}.")
+        console.print(f"{made.file} ({made.precision}) took {made.host_latency_ms:.1f} ms {where}.", markup=False)
         for remark in made.remarks:
             console.print(remark, markup=False)
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
         console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
-    run, device = shlex.quote(str(place)), shlex.quote(summary.device)
-    typer.echo(f"  nas latency {run} mobilenet_v3_large --device {device}")  # unwrapped, to be pasted
+    print_command("nas", "latency", place, "mobilenet_v3_large", "--device", summary.device)

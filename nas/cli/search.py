@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli._common import (
-    DeviceOption,
     JsonOption,
     ResumeOption,
     SeedOption,
@@ -33,8 +32,8 @@ from nas.cli._supernet_options import (
 )
 
 if TYPE_CHECKING:
-    from nas.jobs.search.run import SearchSettings
     from nas.jobs.search.scoring import Scoring
+    from nas.jobs.search.settings import SearchSettings
     from nas.jobs.slim.settings import SlimSettings
     from nas.supernets.settings import SupernetSettings
 
@@ -45,6 +44,23 @@ RunArgument = Annotated[
 BudgetOption = Annotated[
     str | None,
     typer.Option("--budget", metavar="TIME", help="Latency to keep, with its unit: 60ms, 0.06s.", show_default=False),
+]
+DevicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE[=TIME]",
+        help="A phone from `nas devices`, or a table file; default: pixel. Several, each with its budget: pixel4=20ms.",
+    ),
+]
+FrontOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--front",
+        metavar="METRIC",
+        help="What the front trades against top-1: latency (default), params, madds, latency@DEVICE, "
+        "peak_activation_bytes; may be given again.",
+    ),
 ]
 SpaceOption = Annotated[
     str | None,
@@ -89,7 +105,8 @@ def search(
     context: typer.Context,
     run: RunArgument = None,
     budget: BudgetOption = None,
-    device: DeviceOption = "pixel",
+    device: DevicesOption = None,
+    front: FrontOption = None,
     space: SpaceOption = None,
     strategy: StrategyOption = None,
     seed: SeedOption = 0,
@@ -128,6 +145,7 @@ def search(
       nas search --budget 30ms --data digits
       nas search --budget 30ms --data digits --supernet-training differentiable
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
+      nas search --device pixel1=60ms --device pixel4=20ms --front latency --front params
       nas search --resume runs/NAME                go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
@@ -161,7 +179,7 @@ def search(
             summary, result = run_to_folder(prepared, folder, export=wanted.export, watch=watch)
         if not json:
             print_summary(summary, folder.path)
-    print_warnings(result.get("trained", {}).get("warnings", ()))
+    print_warnings((*result.get("warnings", ()), *result.get("trained", {}).get("warnings", ())))
     if wanted.netadapt is not None:
         slimming = _slim_settings(wanted, folder.path)
         result |= {"netadapt": _hand_on(slimming, folder.file("netadapt"), export=wanted.export, quiet=json)}
@@ -181,18 +199,17 @@ class _Wanted:
 
 def _of_options(context: typer.Context) -> _Wanted:
     """Return what the options ask for; raises UserError for a budget that is missing or cannot be read."""
-    from nas.jobs.search.run import SearchSettings
+    from nas.jobs.search.settings import SearchSettings, parse_budgets
     from nas.supernets.settings import SupernetSettings
-    from searchspace.support.errors import UserError
-    from searchspace.support.quantities import parse_duration_ms
 
     given = context.params
-    if given["budget"] is None:
-        raise UserError("no budget was given: --budget 60ms, or --resume RUN to go on with a run")
     data, training = given["data"], given["supernet_training"]
+    device, budget_ms, also = parse_budgets(given["device"] or ["pixel"], given["budget"])
     settings = SearchSettings(
-        budget_ms=parse_duration_ms(given["budget"]),
-        device=given["device"],
+        budget_ms=budget_ms,
+        device=device,
+        also=also,
+        front=given["front"] or ["latency_ms"],
         space=given["space"] or ("mobilenetv3" if data is None else "mobile"),
         strategy=given["strategy"] or ("learnt" if training == "differentiable" else "evolution"),
         seed=given["seed"],
@@ -208,7 +225,7 @@ def _of_options(context: typer.Context) -> _Wanted:
 
 def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wanted:
     """Return what a run was started with; raises UserError when another option was given too, or it is no search."""
-    from nas.jobs.search.run import SearchSettings
+    from nas.jobs.search.settings import SearchSettings
     from nas.runs import RunFolder
     from nas.supernets.settings import SupernetSettings
     from searchspace.support.errors import UserError
@@ -314,5 +331,7 @@ def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) 
 
 
 def _default_name(settings: SearchSettings) -> str:
-    parts = (Path(settings.device).stem, f"{settings.budget_ms:g}ms", Path(settings.space).stem)
+    limits = {settings.device: settings.budget_ms, **settings.also}
+    parts = [part for device, limit_ms in limits.items() for part in (Path(device).stem, f"{limit_ms:g}ms")]
+    parts.append(Path(settings.space).stem)
     return "-".join(part.replace(":", "-") for part in parts)

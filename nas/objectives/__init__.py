@@ -2,7 +2,7 @@
 
 from nas.objectives._costs import Cost, JointCost, Part
 from nas.objectives._fronts import front_of, hypervolume, hypervolume_over_time, pareto_front
-from nas.objectives._measures import Measures
+from nas.objectives._measures import Measures, peak_activation_bytes
 from nas.objectives._metrics import METRICS, Metric, metric
 from nas.objectives._objective import Limit, Objective
 from nas.objectives._results import Results, Values, joined
@@ -26,4 +26,5 @@ __all__ = [
     "joined",
     "metric",
     "pareto_front",
+    "peak_activation_bytes",
 ]

@@ -58,6 +58,11 @@ class Objective:
         return self.highest_ms > self.budget_ms
 
     @property
+    def first_cost(self) -> Cost:
+        """The cost on the first device, in its own milliseconds."""
+        return self.cost.parts[0].cost if isinstance(self.cost, JointCost) else self.cost
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """The budgets to keep, the first one `budget_ms`."""
         if isinstance(self.cost, JointCost):

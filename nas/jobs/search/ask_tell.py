@@ -1,6 +1,7 @@
 """The search loop: ask, price, filter, evaluate, journal, tell; then the winner and the Pareto front.
 
-Networks over the ceiling never reach the evaluator, and none is evaluated twice. A strategy is told every network it
+Networks over the ceiling never reach the evaluator, and no genotype is evaluated twice (where a space writes one
+network in several ways, each of them is). A strategy is told every network it
 proposed, those over the ceiling as not evaluated; they do not count as evaluations. Every batch is in the journal
 before the strategy hears of it, so that a killed search goes on, by replay, to the result it would have had.
 """
@@ -8,8 +9,8 @@ before the strategy hears of it, so that a killed search goes on, by replay, to 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator, check_top1
 from nas.jobs.search.journal import Journal
-from nas.objectives import Objective, Results, Values, pareto_front
+from nas.objectives import JointCost, Objective, Results, Values, front_of, joined
 from nas.strategies import Strategy
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
@@ -42,11 +43,16 @@ class FoundNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """The most accurate network within the budget, and the front around it, fastest first."""
+    """The most accurate network within the budget, the front around it, fastest first, and all that was evaluated."""
 
     winner: FoundNetwork
     front: tuple[FoundNetwork, ...]
     evaluations: int
+    evaluated: Results = field(compare=False)
+
+
+FrontCosts = Callable[[Genotypes], Sequence[Values]]
+"""Gives the metrics that a front trades against top-1: genotypes of shape (n, choices) in, arrays of shape (n,) out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,16 @@ def search_header(
         "ceiling_ms": objective.ceiling_ms,
         "evaluations": evaluations,
         "batch": batch,
+        **_further_limits(objective),
     }
+
+
+def _further_limits(objective: Objective) -> dict[str, Any]:
+    """Return what a journal's header adds where several budgets are kept."""
+    if not isinstance(objective.cost, JointCost):
+        return {}
+    further = objective.cost.parts[1:]
+    return {"also": {one.device: {"limit_ms": one.limit_ms, "table_sha256": one.cost.table.sha256} for one in further}}
 
 
 def space_fingerprint(space: SearchSpace) -> str:
@@ -104,11 +119,13 @@ def run_search(
     evaluations: int,
     batch: int = 250,
     progress: Callable[[Progress], None] | None = None,
+    front: FrontCosts | None = None,
 ) -> SearchResult:
     """Evaluate `evaluations` networks, those already in the journal included, in batches of `batch`.
 
     Batches are smaller where the strategy wishes to hear of results earlier (`Strategy.batch`).
-    `strategy` is new: the journal is replayed to it. Raises UserError when nothing within the budget was found;
+    `strategy` is new: the journal is replayed to it. `front` gives the metrics of the front beside top-1, by
+    default the latency. Raises UserError when nothing within the budget was found;
     a KeyboardInterrupt is raised on with a message that says what was saved.
     """
     if evaluations < 1 or batch < 1:
@@ -125,7 +142,7 @@ def run_search(
         raise KeyboardInterrupt(f"{saved}; the same command with --resume goes on from there.") from None
     if progress is not None:
         progress(search.progress(evaluations))
-    return search.result()
+    return search.result(front)
 
 
 class _Search:
@@ -140,6 +157,7 @@ class _Search:
         self._history: list[Results] = []
         self._known: dict[bytes, float] = {}
         self._best: FoundNetwork | None = None
+        self._best_key: tuple[float, float] | None = None
         self._fruitless = 0
 
     def replay(self) -> None:
@@ -185,21 +203,21 @@ class _Search:
         index = self.objective.best(results)
         if index is not None and self._beats_best(results, index):
             self._best = self._found(results, index)
+            self._best_key = (-float(results.top1[index]), float(results.latency_ms[index]))
 
     def _beats_best(self, results: Results, index: int) -> bool:
-        if self._best is None:
-            return True
-        new = (-results.top1[index], results.latency_ms[index])
-        return bool(new < (-self._best.top1, self._best.latency_ms))
+        new = (-float(results.top1[index]), float(results.latency_ms[index]))
+        return self._best_key is None or new < self._best_key
 
     def _found(self, results: Results, index: int) -> FoundNetwork:
         genotype = results.genotypes[index]
-        low_ms, high_ms = self.objective.cost.interval_ms(genotype[None])
+        cost = self.objective.first_cost
+        low_ms, high_ms = cost.interval_ms(genotype[None])
         return FoundNetwork(
             architecture=self.objective.space.decode(genotype),
             genotype=tuple(genotype.tolist()),
             top1=float(results.top1[index]),
-            latency_ms=float(results.latency_ms[index]),
+            latency_ms=float(cost.latency_ms(genotype[None])[0]),
             low_ms=float(low_ms[0]),
             high_ms=float(high_ms[0]),
         )
@@ -209,7 +227,7 @@ class _Search:
         top1, latency_ms = (self._best.top1, self._best.latency_ms) if self._best else (None, None)
         return Progress(evaluations=self.done, total=total, top1=top1, latency_ms=latency_ms)
 
-    def result(self) -> SearchResult:
+    def result(self, front: FrontCosts | None) -> SearchResult:
         """Return the winner and the front of everything evaluated."""
         if self._best is None:
             raise UserError(
@@ -217,15 +235,6 @@ class _Search:
                 "allow more evaluations or a larger budget"
             )
         results = joined(self._history)
-        front = tuple(self._found(results, int(index)) for index in pareto_front(results))
-        return SearchResult(winner=self._best, front=front, evaluations=self.done)
-
-
-def joined(history: list[Results]) -> Results:
-    """Return several batches of results as one."""
-    return Results(
-        np.concatenate([results.genotypes for results in history]),
-        np.concatenate([results.top1 for results in history]),
-        np.concatenate([results.latency_ms for results in history]),
-        np.concatenate([results.high_ms for results in history]),
-    )
+        costs = [results.latency_ms] if front is None else front(results.genotypes)
+        chosen = tuple(self._found(results, int(index)) for index in front_of(results.top1, costs))
+        return SearchResult(winner=self._best, front=chosen, evaluations=self.done, evaluated=results)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from nas.jobs.search.ask_tell import FoundNetwork
+from nas.jobs.search.figures import Figures
 from nas.jobs.search.page import SearchSummary, search_page
 from nas.report.drawing import write_picture
 from nas.report.layers import layer_rows
@@ -27,7 +28,7 @@ REPORT = "report.html"
 def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequence[FoundNetwork]) -> dict[str, Any]:
     """Write every file of a finished search but the model, `result.json` last, and return what that one holds."""
     folder.write(LATENCY_CSV, latency_csv(summary))
-    folder.write(FRONT_CSV, front_csv(front))
+    folder.write(FRONT_CSV, front_csv(front, summary.figures.columns))
     references, chosen = summary.points()
     write_picture(folder, FRONT_PNG, lambda: draw_front(summary.front, references, chosen, summary.budget_ms))
     if summary.export is not None:
@@ -77,17 +78,38 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
             for one in summary.references
         ],
         **({} if summary.export is None else {"usage": dict(summary.export.usage)}),
+        **_named(summary.figures),
         **trained,
     }
 
 
-def front_csv(front: Sequence[FoundNetwork]) -> str:
-    """Return the front, fastest first, as CSV text."""
-    columns = ("latency_ms", "low_ms", "high_ms", "top1", "params", "madds", "architecture")
+def _named(figures: Figures) -> dict[str, Any]:
+    """Return the figures by name, as `result.json` holds them."""
+    reached = figures.volume[-1][1] if figures.volume else 0.0
+    return {
+        "metrics": dict(figures.metrics),
+        "constraints": [
+            {"metric": one.metric.name, "limit": one.limit, "value": one.value, "low": one.low, "high": one.high}
+            for one in figures.limits
+        ],
+        "budget_binds": figures.binds,
+        "hypervolume": {
+            "value": reached,
+            "unit": "% x ms",
+            "reference": {"top1": figures.reference[0], "latency_ms": figures.reference[1]},
+        },
+        "warnings": list(figures.warnings),
+    }
+
+
+def front_csv(front: Sequence[FoundNetwork], further: Mapping[str, Sequence[float]]) -> str:
+    """Return the front, fastest first, as CSV text; `further` columns, one value a network, stand at its right."""
+    columns = ("latency_ms", "low_ms", "high_ms", "top1", "params", "madds", "architecture", *further)
     rows = (
         (f"{one.latency_ms:.4f}", f"{one.low_ms:.4f}", f"{one.high_ms:.4f}", f"{one.top1:.4f}",
-         one.architecture.params, one.architecture.madds, one.architecture)
-        for one in front
+         one.architecture.params, one.architecture.madds, one.architecture,
+         *(f"{values[number]:.4f}" for values in further.values()))
+        for number, one in enumerate(front)
     )  # fmt: skip
     return _csv(columns, rows)
 

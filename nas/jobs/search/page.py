@@ -10,6 +10,14 @@ from markupsafe import Markup
 
 from latency_lut import LatencyTable, Prediction
 from nas.export import ExportRecord
+from nas.jobs.search.figure_sections import (
+    budget_note,
+    limit_section,
+    trade_off_sections,
+    volume_section,
+    warning_section,
+)
+from nas.jobs.search.figures import Figures
 from nas.report import sections
 from nas.report.layers import layer_rows
 from nas.report.page import Figure, Section, render_page
@@ -53,6 +61,7 @@ class SearchSummary:
     export: ExportRecord | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     findings: Mapping[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
 
     def points(self) -> tuple[tuple[Point, ...], Point]:
         """Return the reference networks and the winner as points of the front's picture."""
@@ -75,13 +84,17 @@ def search_page(summary: SearchSummary) -> str:
     rows = layer_rows(winner.architecture)
     per_layer_ms = [layer.latency_ms for layer in winner.prediction.layers]
     parts = [
+        *warning_section(summary.figures),
         Section("Latency against accuracy", _front(summary), f"Top-1 is {summary.accuracy}. {_FRONT_NOTE}"),
+        *limit_section(summary.figures),
+        *trade_off_sections(summary.figures),
         Section("Beside reference networks", _comparison(summary), _comparison_note(summary)),
         Section("The network", sections.architecture_diagram(rows), _DIAGRAM_NOTE),
         Section("Layer by layer", sections.latency_bars(rows, per_layer_ms), _overhead(winner.prediction)),
         Section("What the latency rests on", sections.facts(latency_facts(summary.table))),
         Section("What the accuracy rests on", sections.facts(summary.accuracy_basis)),
     ]
+    parts += volume_section(summary.figures)
     if summary.findings:
         parts.append(Section("The trained network", sections.facts(finding_facts(summary.findings))))
     if summary.export is not None:
@@ -155,7 +168,7 @@ def _figures(summary: SearchSummary) -> list[Figure]:
             f"{prediction.latency_ms:.1f} ms",
             f"90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms",
         ),
-        Figure("budget", f"{summary.budget_ms:g} ms", "kept by the upper end"),
+        Figure("budget", f"{summary.budget_ms:g} ms", budget_note(summary.figures)),
         Figure("multiply-adds", f"{architecture.madds / 1e6:.0f} M"),
         Figure("parameters", f"{architecture.params / 1e6:.2f} M"),
     ]

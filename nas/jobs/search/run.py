@@ -7,7 +7,7 @@ known accuracies. With `--resume` the search goes on from its journal and every 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,12 +17,14 @@ from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_network
-from nas.jobs.search.ask_tell import Progress, SearchResult, run_search, search_header
+from nas.jobs.search.ask_tell import FrontCosts, Progress, SearchResult, run_search, search_header
+from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import MODEL, write_search_files
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.page import ScoredNetwork, SearchSummary
 from nas.jobs.search.scoring import NetworkScore, Scoring, Watch
-from nas.objectives import Objective
+from nas.jobs.search.settings import SearchSettings
+from nas.objectives import METRICS, JointCost, Measures, Objective, Part, front_of, metric
 from nas.report.pictures import Point
 from nas.runs import RunFolder, versions
 from nas.runs.folder import JOURNAL
@@ -31,38 +33,16 @@ from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """All that decides a search; `budget_ms` is kept by the upper end of the latency interval."""
-
-    budget_ms: float
-    device: str = "pixel"
-    space: str = "mobilenetv3"
-    strategy: str = "evolution"
-    seed: int = 0
-    evaluations: int = 50_000
-    extrapolate: bool = False
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserError(f"seed is {self.seed}, expected a whole number of at least 0")
-        if self.evaluations < 1:
-            raise UserError(f"evaluations is {self.evaluations}, expected at least 1")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return asdict(self)
-
-
 @dataclass(frozen=True)
 class PreparedSearch:
-    """A search that is possible, to be run once: its space, latency table, objective and new strategy."""
+    """A search that is possible, to be run once: its space, first latency table, objective, metrics, new strategy."""
 
     settings: SearchSettings
     scoring: Scoring
     space: SearchSpace
     table: LatencyTable
     objective: Objective
+    measures: Measures
     strategy: Strategy
 
 
@@ -70,13 +50,27 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     """Load and check what a search needs, within a second.
 
     Raises UserError for an unknown device, space or strategy, a space that cannot be scored, a table that lacks
-    operations of the space, or a budget that no network or every network meets, with the possible range.
+    operations of the space, or a budget that no network meets, with the possible range.
     """
-    table = load_device(settings.device)
+    if settings.also and scoring.trains:
+        raise UserError("several devices at once are searched with predicted accuracies only: leave --data out")
     space = scoring.scorable(load_space(settings.space))
-    objective = Objective(CompiledCost(space, table, settings.extrapolate), settings.budget_ms)
+    costs = _costs(settings, space)
+    limits = {settings.device: settings.budget_ms, **settings.also}
+    parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
+    objective = Objective(JointCost(*parts) if settings.also else parts[0].cost, settings.budget_ms)
+    measures = Measures(space, {"": parts[0].cost, **costs})
     strategy = make_strategy(settings.strategy, objective, settings.seed, settings.evaluations, scoring.learnt)
-    return PreparedSearch(settings, scoring, space, table, objective, strategy)
+    return PreparedSearch(settings, scoring, space, parts[0].cost.table, objective, measures, strategy)
+
+
+def _costs(settings: SearchSettings, space: SearchSpace) -> dict[str, CompiledCost]:
+    """Return the compiled latency on every device that has a budget or stands on the front."""
+    named = (one.device for one in map(metric, settings.front) if one.device)
+    return {
+        device: CompiledCost(space, load_device(device), settings.extrapolate)
+        for device in dict.fromkeys((settings.device, *settings.also, *named))
+    }
 
 
 def require_exporter() -> None:
@@ -100,7 +94,7 @@ def run_to_folder(
     watch = watch or Watch()
     evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
-    summary = _summary(prepared, evaluator, found)
+    summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
     if export or prepared.scoring.trains:
         summary = _with_network(prepared, summary, folder, watch, export)
     with watch.stage("Writing the report"):
@@ -116,7 +110,15 @@ def _search(
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
     path = folder.file(JOURNAL)
     with Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal:
-        return run_search(objective, strategy, evaluator, journal, **size, progress=progress)
+        return run_search(
+            objective, strategy, evaluator, journal, **size, progress=progress, front=_front_costs(prepared)
+        )
+
+
+def _front_costs(prepared: PreparedSearch) -> FrontCosts:
+    """Return what gives the metrics of the front for networks of shape (n, choices)."""
+    chosen = [metric(name) for name in prepared.settings.front]
+    return lambda genotypes: [prepared.measures.values(one, genotypes) for one in chosen]
 
 
 def _with_network(
@@ -151,7 +153,7 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
     winner = NetworkScore("found network", found.winner.architecture, found.winner.top1)
     return SearchSummary(
         winner=_priced(prepared, winner),
-        front=tuple(Point(one.latency_ms, one.top1) for one in found.front),
+        front=_latency_front(prepared, found),
         references=_references(prepared, evaluator),
         budget_ms=settings.budget_ms,
         device=settings.device,
@@ -163,6 +165,13 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
         accuracy_basis=evaluator.basis,
         settings={name: str(value) for name, value in (settings.as_dict() | versions()).items()},
     )
+
+
+def _latency_front(prepared: PreparedSearch, found: SearchResult) -> tuple[Point, ...]:
+    """Return the front of top-1 and the first device's latency, fastest first."""
+    latency_ms = prepared.measures.values(METRICS["latency_ms"], found.evaluated.genotypes)
+    front = front_of(found.evaluated.top1, [latency_ms])
+    return tuple(Point(float(latency_ms[index]), float(found.evaluated.top1[index])) for index in front)
 
 
 def _references(prepared: PreparedSearch, evaluator: Evaluator) -> tuple[ScoredNetwork, ...]:
