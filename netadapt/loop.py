@@ -247,7 +247,10 @@ def _try(given: _Given, proposal: Proposal) -> Tuned:
     """Tune one proposal from the weights of the last step; runs on a worker."""
     position = given.position
     widths = {proposal.group: proposal.width}
-    state = prune(
-        position.architecture, proposal.architecture, widths, position.state, given.criterion, given.gradients
-    )
+    # A run whose accuracies are looked up has no weights to cut.
+    state: State = {}
+    if position.state:
+        state = prune(
+            position.architecture, proposal.architecture, widths, position.state, given.criterion, given.gradients
+        )
     return given.tune(proposal.architecture, state, given.seed)

@@ -60,6 +60,7 @@ COMMANDS = (
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
     CommandEntry("", "report", "nas.cli.report", "report", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
+    CommandEntry("", "reproduce", "nas.cli.reproduce", "reproduce", TRUST),
     CommandEntry("cells", "search", "nas.cli.cells", "search", "Commands"),
     CommandEntry("cells", "train", "nas.cli.cells", "train", "Commands"),
     CommandEntry("cells", "show", "nas.cli.cells", "show", "Commands"),

@@ -1,0 +1,1 @@
+"""NetAdapt against a table of known accuracies."""
