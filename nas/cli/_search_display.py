@@ -113,6 +113,8 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     if not summary.figures.binds:
         console.print(f"{UNBOUND[0].upper()}{UNBOUND[1:]}.", markup=False)
     console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
+    if summary.export_failed is not None:
+        console.print(f"not exported: {summary.export_failed}", markup=False)
     if summary.export is not None:
         made = summary.export
         where = f"on this machine, on an image of {made.resolution} pixels"

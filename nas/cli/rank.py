@@ -13,6 +13,7 @@ from nas.cli._common import (
     ResumeOption,
     SeedOption,
     SpaceOption,
+    TorchDeviceOption,
     note_console,
     note_versions,
     output_console,
@@ -30,6 +31,7 @@ from nas.cli._supernet_options import (
     WarmUpOption,
 )
 from nas.data_kinds import DATA_KINDS
+from nas.supernets.settings import SupernetSettings
 
 DataOption = Annotated[
     str,
@@ -53,17 +55,18 @@ def rank(
     networks: NetworksOption = 50,
     alone_epochs: AloneEpochsOption = 10,
     device: DeviceOption = "pixel",
-    supernet_training: ModeOption = "sandwich",
-    warm_up: WarmUpOption = 0.0,
+    supernet_training: ModeOption = SupernetSettings.mode,
+    warm_up: WarmUpOption = SupernetSettings.warm_up,
     kernel_transform: KernelTransformOption = False,
     epochs: EpochsOption = None,
     batch_size: BatchOption = None,
     supernet: SupernetOption = None,
     learning_rate: RateOption = None,
     image_size: ImageSizeOption = None,
-    search_images: SearchImagesOption = 1000,
+    search_images: SearchImagesOption = SupernetSettings.search_images,
     subset: SubsetOption = None,
     seed: SeedOption = 0,
+    torch_device: TorchDeviceOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     json: JsonOption = False,
@@ -83,7 +86,6 @@ def rank(
     from nas.jobs.rank.run import RankSettings, open_inputs
     from nas.jobs.rank.run import rank as run_rank
     from nas.runs import RunFolder, run_place
-    from nas.supernets.settings import SupernetSettings
 
     images = SupernetSettings(
         data=data,
@@ -98,6 +100,7 @@ def rank(
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
+        torch_device=torch_device,
     )
     settings = RankSettings(
         space=space, supernet=images, device=device, against=against, networks=networks, alone_epochs=alone_epochs

@@ -12,6 +12,7 @@ from nas.cli._common import (
     JsonOption,
     ResumeOption,
     SeedOption,
+    TorchDeviceOption,
     note_console,
     note_versions,
     print_json,
@@ -30,12 +31,12 @@ from nas.cli._supernet_options import (
     WarmUpOption,
     WinnerEpochsOption,
 )
+from nas.supernets.settings import SupernetSettings
 
 if TYPE_CHECKING:
     from nas.jobs.search.scoring import Scoring
     from nas.jobs.search.settings import SearchSettings
     from nas.jobs.slim.settings import SlimSettings
-    from nas.supernets.settings import SupernetSettings
 
 RunArgument = Annotated[
     str | None,
@@ -113,15 +114,16 @@ def search(
     evaluations: EvaluationsOption = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
-    search_images: SearchImagesOption = 1000,
+    search_images: SearchImagesOption = SupernetSettings.search_images,
     subset: SubsetOption = None,
-    supernet_training: ModeOption = "single-path",
-    warm_up: WarmUpOption = 0.0,
+    supernet_training: ModeOption = SupernetSettings.mode,
+    warm_up: WarmUpOption = SupernetSettings.warm_up,
     kernel_transform: KernelTransformOption = False,
     epochs: EpochsOption = None,
-    winner_epochs: WinnerEpochsOption = 10,
+    winner_epochs: WinnerEpochsOption = SupernetSettings.winner_epochs,
     supernet: SupernetOption = None,
     from_scratch: FromScratchOption = False,
+    torch_device: TorchDeviceOption = None,
     out: OutOption = None,
     name: NameOption = None,
     resume: ResumeOption = False,
@@ -200,7 +202,6 @@ class _Wanted:
 def _of_options(context: typer.Context) -> _Wanted:
     """Return what the options ask for; raises UserError for a budget that is missing or cannot be read."""
     from nas.jobs.search.settings import SearchSettings, parse_budgets
-    from nas.supernets.settings import SupernetSettings
 
     given = context.params
     data, training = given["data"], given["supernet_training"]
@@ -227,7 +228,6 @@ def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wa
     """Return what a run was started with; raises UserError when another option was given too, or it is no search."""
     from nas.jobs.search.settings import SearchSettings
     from nas.runs import RunFolder
-    from nas.supernets.settings import SupernetSettings
     from searchspace.support.errors import UserError
 
     if not resume:
@@ -280,6 +280,7 @@ _IMAGE_OPTIONS = (
     "winner_epochs",
     "supernet",
     "from_scratch",
+    "torch_device",
 )
 
 

@@ -28,17 +28,18 @@ class SupernetSettings:
     data: str
     image_size: int | None = None
     subset: int | None = None
-    mode: str = "sandwich"
+    mode: str = "single-path"
     warm_up: float = 0.0
     kernel_transform: bool = False
     epochs: int | None = None
-    winner_epochs: int = 15
+    winner_epochs: int = 10
     batch_size: int | None = None
     learning_rate: float | None = None
     start: str | None = None
     from_scratch: bool = False
     search_images: int = 1000
     seed: int = 0
+    torch_device: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "winner_epochs", "search_images"):

@@ -51,7 +51,7 @@ def trained_supernet(
     from nas.training.execution import default_execution
     from searchspace.supernet import Supernet
 
-    execution = execution or default_execution()
+    execution = execution or default_execution(settings.torch_device)
     supernet = Supernet(
         space,
         seed=settings.seed,

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from nas.data import Batch, Data, sample
 from nas.supernets.modes import Draw, Mode, find_mode
+from nas.supernets.settings import SupernetSettings
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution
@@ -124,7 +125,7 @@ def train_supernet(
     data: Data,
     recipe: Recipe,
     *,
-    mode: str = "single-path",
+    mode: str = SupernetSettings.mode,
     warm_up: float = 0.0,
     draw: Draw | None = None,
     drawn: str = "uniformly",

@@ -45,6 +45,14 @@ def explained_failures(batch_size: int, image_size: int) -> Iterator[None]:
     """Turn running out of memory, on a GPU or the CPU, into a UserError that says what to make smaller."""
     try:
         yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"a step of one image whose last feature map is a single pixel has nothing to normalise over (batches of "
+            f"{batch_size}, images of {image_size} px): use a larger --batch-size that leaves no single image over, a "
+            "larger --image-size, or --drop-strides"
+        ) from error
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise

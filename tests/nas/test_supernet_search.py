@@ -10,6 +10,7 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.data import load_data
 from nas.evaluators import SupernetEvaluator
+from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.run import SearchSettings, prepare_search, run_to_folder
 from nas.jobs.search.scoring import Watch
 from nas.jobs.search.supernet_scoring import open_scoring
@@ -163,3 +164,37 @@ def test_a_supernet_of_other_classes_is_refused(tmp_path):
     with pytest.raises(UserError, match="data: cifar10:x there, digits here"):
         refuse_other_images({"data": "cifar10:x at 8 px", **named}, digits, IMAGES, tmp_path)
     refuse_other_images({"data": "digits at 16 px", **named}, digits, IMAGES, tmp_path)
+
+
+MACRO_LIKE = SupernetSettings(data="digits", subset=100, epochs=1, winner_epochs=1, search_images=20, mode="fair")
+
+
+def test_the_winner_starts_from_the_weights_that_were_scored(tmp_path):
+    """Two genotypes are one network in `macro`; what is trained further is what was scored."""
+    scoring = open_scoring(MACRO_LIKE, "macro")
+    prepared = prepare_search(SearchSettings(budget_ms=60, space="macro", extrapolate=True), scoring)
+    folder = RunFolder.create(tmp_path / "run", {})
+    supernet = scoring.evaluator(prepared.objective, folder, Watch()).supernet
+    drawn = prepared.space.sample(np.random.default_rng(0), 200)
+    other = next(one for one in drawn if (prepared.space.encode(prepared.space.decode(one)) != one).any())
+    architecture = prepared.space.decode(other)
+    winner = FoundNetwork(
+        architecture=architecture, genotype=tuple(other.tolist()), top1=0.0, latency_ms=0.0, low_ms=0.0, high_ms=0.0
+    )
+    taken = []
+    extract = supernet.extract
+    supernet.extract = lambda network: taken.append(network) or extract(network)
+    scoring.network(winner, folder, Watch())
+    assert (taken[0] == other).all()
+
+
+def test_a_failed_export_does_not_spoil_a_finished_search(settings, tmp_path, monkeypatch):
+    def fails(*arguments):
+        raise UserError("no converter here")
+
+    scoring = open_scoring(IMAGES)
+    monkeypatch.setattr(scoring, "export", fails)
+    folder = RunFolder.create(tmp_path / "run", {})
+    result = run_to_folder(prepare_search(settings, scoring), folder)[1]
+    assert result["export"] == {"failed": "no converter here"} == json.loads(folder.file("export.json").read_text())
+    assert "not exported" in folder.file("report.html").read_text()

@@ -339,3 +339,12 @@ def test_a_checkpoint_on_disk_is_finite(tmp_path: Path) -> None:
     if path.exists():
         _, state = read_checkpoint(path)
         assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
+
+
+def test_one_image_on_one_pixel_is_told_in_a_sentence() -> None:
+    data = load_data("digits", image_size=1, subset=9)
+    network = build_network(parse("r1,stem_k3_s2_c8_hs,ir_k3_s1_h16_c16_re,head_c16_hs,n10"), seed=0)
+    with pytest.raises(UserError, match="larger --batch-size"):
+        train(network, data, recipe("short", 1).with_batch_size(1))
+    with pytest.raises(UserError, match="larger --batch-size"):
+        fine_tune(network, data, 1, 0.1, 0, batch_size=1)

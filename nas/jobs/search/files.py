@@ -34,6 +34,8 @@ def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequenc
     if summary.export is not None:
         predicted = {"predicted_on": summary.device, "predicted_latency_ms": summary.winner.prediction.latency_ms}
         folder.write_json(EXPORT_JSON, summary.export.as_dict() | predicted)
+    if summary.export_failed is not None:
+        folder.write_json(EXPORT_JSON, {"failed": summary.export_failed})
     folder.write(REPORT, search_page(summary))
     save_architecture(summary.winner.architecture, folder.file(ARCHITECTURE))
     result = result_document(summary)
@@ -79,6 +81,7 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
         ],
         **({} if summary.export is None else {"usage": dict(summary.export.usage)}),
         **_named(summary.figures),
+        **({"export": {"failed": summary.export_failed}} if summary.export_failed is not None else {}),
         **trained,
     }
 

@@ -59,6 +59,7 @@ class SearchSummary:
     accuracy: str
     accuracy_basis: Mapping[str, str]
     export: ExportRecord | None = None
+    export_failed: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     findings: Mapping[str, Any] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
@@ -97,6 +98,8 @@ def search_page(summary: SearchSummary) -> str:
     parts += volume_section(summary.figures)
     if summary.findings:
         parts.append(Section("The trained network", sections.facts(finding_facts(summary.findings))))
+    if summary.export_failed is not None:
+        parts.append(Section("The exported model", sections.facts({"not exported": summary.export_failed})))
     if summary.export is not None:
         parts.append(Section("The exported model", _exported(summary.export, winner, summary.device)))
     parts.append(Section("Compact text", sections.text_block(str(winner.architecture)), _TEXT_NOTE))

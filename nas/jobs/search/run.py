@@ -16,8 +16,8 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
 from nas.evaluators import Evaluator
-from nas.export import ExportRecord, export_network
-from nas.jobs.search.ask_tell import FrontCosts, Progress, SearchResult, run_search, search_header
+from nas.export import ExportRecord
+from nas.jobs.search.ask_tell import FoundNetwork, FrontCosts, Progress, SearchResult, run_search, search_header
 from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import MODEL, write_search_files
 from nas.jobs.search.journal import Journal
@@ -96,7 +96,7 @@ def run_to_folder(
     found = _search(prepared, evaluator, folder, watch.progress)
     summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
     if export or prepared.scoring.trains:
-        summary = _with_network(prepared, summary, folder, watch, export)
+        summary = _with_network(prepared, found.winner, summary, folder, watch, export)
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
@@ -122,30 +122,32 @@ def _front_costs(prepared: PreparedSearch) -> FrontCosts:
 
 
 def _with_network(
-    prepared: PreparedSearch, summary: SearchSummary, folder: RunFolder, watch: Watch, export: bool
+    prepared: PreparedSearch,
+    winner: FoundNetwork,
+    summary: SearchSummary,
+    folder: RunFolder,
+    watch: Watch,
+    export: bool,
 ) -> SearchSummary:
     """Make the winner's network, export it where asked for, and add what both were found to be."""
-    network, trained = prepared.scoring.network(summary.winner.architecture, folder, watch)
+    network, trained = prepared.scoring.network(winner, folder, watch)
     record: ExportRecord | None = None
+    failed: str | None = None
     precision = prepared.table.provenance.precision.value
     if export:
         with watch.stage("Exporting to TFLite"):
-            record = export_network(
-                network,
-                folder.file(MODEL),
-                trained=trained,
-                precision=precision,
-                calibration=prepared.scoring.calibration(network) if precision == "int8" else None,
-                usage=prepared.scoring.usage(network).for_device(
+            try:
+                usage = prepared.scoring.usage(network).for_device(
                     prepared.settings.device, prepared.table, summary.winner.prediction
-                ),
-                seed=prepared.settings.seed,
-            )
+                )
+                record = prepared.scoring.export(network, folder.file(MODEL), precision, usage, prepared.settings.seed)
+            except UserError as error:
+                failed = str(error)  # the search is done and its result stands, with the reason beside it
+    summary = replace(summary, export=record, export_failed=failed)
     if not trained:
-        return replace(summary, export=record)
+        return summary
     with watch.stage("Testing the network found"):
-        findings = prepared.scoring.findings(network, folder, MODEL if export else None)
-    return replace(summary, export=record, findings=findings)
+        return replace(summary, findings=prepared.scoring.findings(network))
 
 
 def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult) -> SearchSummary:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nas.evaluators import Evaluator, PredictorEvaluator
-from nas.jobs.search.ask_tell import Progress
+from nas.export import ExportRecord, export_network
+from nas.jobs.search.ask_tell import FoundNetwork, Progress
 from nas.objectives import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
@@ -23,7 +25,7 @@ from searchspace.space import SearchSpace
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.export import Calibration, Usage
+    from nas.export import Usage
     from nas.training.history import EpochRecord
     from searchspace.modules import Network
 
@@ -86,20 +88,20 @@ class Scoring(Protocol):
         """Return the reference networks that can stand beside the winner."""
         ...
 
-    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+    def network(self, winner: FoundNetwork, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
         """Return the winner for export, and whether its weights are trained."""
         ...
 
-    def calibration(self, network: Network) -> Calibration | None:
-        """Return images that set the ranges of an int8 export, None where there are none."""
+    def export(self, network: Network, path: Path, precision: str, usage: Usage, seed: int) -> ExportRecord:
+        """Write the winner as a TFLite file; raises UserError where that cannot be done."""
         ...
 
     def usage(self, network: Network) -> Usage:
         """Return how the winner is used: preparation of images, labels, origin of the weights."""
         ...
 
-    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
-        """Return what was found out about a trained winner and its exported file `model`, for `result.json`."""
+    def findings(self, network: Network) -> Mapping[str, Any]:
+        """Return what was found out about a trained winner and its exported file, for `result.json`."""
         ...
 
     @property
@@ -143,15 +145,15 @@ class PredictedScoring:
             found.append(NetworkScore(name, reference(name), score.top1, "" if score.exact else note))
         return tuple(found)
 
-    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+    def network(self, winner: FoundNetwork, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
         """Return the winner with random weights."""
         from searchspace.modules import build_network
 
-        return build_network(winner, seed=self.seed), False
+        return build_network(winner.architecture, seed=self.seed), False
 
-    def calibration(self, network: Network) -> None:
-        """Return nothing: there are no images."""
-        return None
+    def export(self, network: Network, path: Path, precision: str, usage: Usage, seed: int) -> ExportRecord:
+        """Write the winner with its random weights; int8 ranges come from noise."""
+        return export_network(network, path, trained=False, precision=precision, usage=usage, seed=seed)
 
     def usage(self, network: Network) -> Usage:
         """Return that nothing is known yet."""
@@ -159,6 +161,6 @@ class PredictedScoring:
 
         return Usage(origin=f"random numbers, seed {self.seed}")
 
-    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
+    def findings(self, network: Network) -> Mapping[str, Any]:
         """Return nothing: random weights classify nothing."""
         return {}

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from latency_lut.compiled import CompiledCost
 from nas.evaluators import Evaluator, SupernetEvaluator
+from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objectives import Objective, Values
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from nas.supernets.trained import TrainedSupernet, checkpoints, trained_supernet
-from searchspace.architecture import Architecture
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
     from nas.data import Data
-    from nas.export import Calibration, Usage
+    from nas.export import AccuracyCheck, ExportRecord, Usage
     from nas.supernets.differentiable import ArchitectureLogits
-    from nas.training.execution import Execution
     from searchspace.modules import Network
 
 WINNER = "winner.pt"
@@ -40,13 +42,13 @@ class SupernetScoring:
     batch = 10  # a network takes a good part of a second
     trains = True
 
-    def __init__(self, settings: SupernetSettings, data: Data, execution: Execution | None = None) -> None:
+    def __init__(self, settings: SupernetSettings, data: Data) -> None:
         self.settings = settings
         self.data = data
-        self.execution = execution
         self._trained: TrainedSupernet | None = None
         self._objective: Objective | None = None
         self._change: str | None = None
+        self._check: AccuracyCheck | None = None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the space with as many classes as the data set has: any network can be trained."""
@@ -72,7 +74,6 @@ class SupernetScoring:
                 self.data,
                 settings,
                 folder,
-                execution=self.execution,
                 observer=observer,
                 objective=objective,
             )
@@ -97,10 +98,11 @@ class SupernetScoring:
             if self._objective.affordable(genotype)[0]
         )
 
-    def network(self, winner: Architecture, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
+    def network(self, winner: FoundNetwork, folder: RunFolder, watch: Watch) -> tuple[Network, bool]:
         """Return the winner trained: from the supernet's weights, or from scratch."""
         import torch
 
+        from nas.training.execution import default_execution
         from nas.training.loop import train
         from nas.training.recipes import short
         from nas.training.resolution import change_of_form
@@ -110,11 +112,12 @@ class SupernetScoring:
         assert self._trained is not None
         settings, supernet = self.settings, self._trained.supernet
         assert self._objective is not None and isinstance(self._objective.cost, CompiledCost)
-        self._change = change_of_form(winner, winner, supernet.run_form(winner), self._objective.cost.table)
+        given, genotype = winner.architecture, np.array(winner.genotype, dtype=np.uint8)
+        self._change = change_of_form(given, given, supernet.run_form(genotype), self._objective.cost.table)
         if settings.from_scratch:
-            network = build_network(supernet.runs_as(winner), seed=settings.seed)
+            network = build_network(supernet.runs_as(genotype), seed=settings.seed)
         else:
-            network = supernet.extract(winner)
+            network = supernet.extract(genotype)  # the weights that were scored: an architecture may have others too
         start = "from scratch" if settings.from_scratch else "from the supernet's weights"
         with watch.stage(f"Training the network found, {start}") as report:
             train(
@@ -122,7 +125,7 @@ class SupernetScoring:
                 self.data.at_size(network.architecture.resolution),
                 short(settings.winner_epochs),
                 seed=settings.seed,
-                execution=self.execution,
+                execution=default_execution(settings.torch_device),
                 checkpoints=checkpoints(folder, WINNER),
                 observer=TrainingStage(report, settings.winner_epochs),
                 identity={"architecture": str(network.architecture), "start": start},
@@ -132,12 +135,6 @@ class SupernetScoring:
         save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short", **notes)
         return network, True
 
-    def calibration(self, network: Network) -> Calibration:
-        """Return training images."""
-        from nas.export import calibration_from
-
-        return calibration_from(self.data, network.architecture.resolution, self.settings.seed)
-
     def usage(self, network: Network) -> Usage:
         """Return how the data set's images are prepared and what its classes are called."""
         from nas.export import Usage
@@ -145,12 +142,28 @@ class SupernetScoring:
         data = self.data.at_size(network.architecture.resolution)
         return Usage.of_data(data, f"trained on {self.settings.data}")
 
-    def findings(self, network: Network, folder: RunFolder, model: str | None) -> Mapping[str, Any]:
-        """Test the trained network, once, and its exported file beside it; return what goes into `result.json`."""
-        import numpy as np
-
+    def export(self, network: Network, path: Path, precision: str, usage: Usage, seed: int) -> ExportRecord:
+        """Write the trained winner, compared with torch on test images; int8 ranges come from training images."""
         from nas.data import sample
-        from nas.export import check_accuracy
+        from nas.export import calibration_from, export_trained
+
+        size = network.architecture.resolution
+        images, labels = sample(self.data.at_size(size).test_split(), EXPORT_CHECK_IMAGES, self.settings.seed)
+        calibration = calibration_from(self.data, size, self.settings.seed) if precision == "int8" else None
+        record, self._check = export_trained(
+            network,
+            path,
+            images.numpy(),
+            labels.numpy(),
+            precision=precision,
+            calibration=calibration,
+            usage=usage,
+            seed=seed,
+        )
+        return record
+
+    def findings(self, network: Network) -> Mapping[str, Any]:
+        """Test the trained network, once, and return what goes into `result.json`, the exported file's check too."""
         from nas.training.evaluation import chance_warning, evaluate
 
         tested = self.data.at_size(network.architecture.resolution).test_split()
@@ -163,10 +176,8 @@ class SupernetScoring:
             "change": self._change,
             "warnings": [warning for warning in (chance_warning(accuracy, len(self.data.classes)),) if warning],
         }
-        if model is not None:
-            images, labels = sample(tested, EXPORT_CHECK_IMAGES, self.settings.seed)
-            check = check_accuracy(network, folder.file(model), images.numpy(), labels.numpy().astype(np.int64))
-            found["export_check"] = asdict(check)
+        if self._check is not None:
+            found["export_check"] = asdict(self._check)
         return found
 
 
