@@ -59,6 +59,7 @@ COMMANDS = (
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
     CommandEntry("", "report", "nas.cli.report", "report", TRUST),
+    CommandEntry("", "compare", "nas.cli.compare", "compare", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),
     CommandEntry("", "reproduce", "nas.cli.reproduce", "reproduce", TRUST),
     CommandEntry("cells", "search", "nas.cli.cells", "search", "Commands"),

@@ -6,7 +6,7 @@ file, or from genotypes of any part of the table's space.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.stage_plan import StagePlan
+from searchspace.support.errors import UserError
 
 Rows = NDArray[np.int16]
 Features = NDArray[np.float64]
@@ -65,6 +66,18 @@ class Layout:
             rows[:, i] = _read_column(plans[column.stage], genotypes, column)
         return rows
 
+    def genotypes(self, space: SearchSpace, rows: Rows) -> Genotypes:
+        """Return the genotypes of rows, (n, columns) in and (n, choices) out; raises UserError for rows outside."""
+        genotypes = np.zeros((len(rows), len(space.choices)), dtype=np.uint8)
+        for plan in space.plans:
+            places = [i for i, column in enumerate(self.columns) if column.stage == plan.stage.name]
+            _write_stage(plan, genotypes, rows[:, places], [self.columns[i] for i in places])
+        genotypes = space.canonical(genotypes)
+        outside = np.flatnonzero((self.read(space, genotypes) != rows).any(axis=1))
+        if len(outside):
+            raise UserError(f"row {outside[0] + 1} of the table is no network of the space {space.name}")
+        return genotypes
+
     def features(self, rows: Rows) -> Features:
         """Return what the models see, shape (n, features): every value as steps, then the sums over units."""
         steps = [rows[:, i] >= value for i, column in enumerate(self.columns) for value in column.values[1:]]
@@ -88,9 +101,39 @@ def _read_column(plan: StagePlan, genotypes: Genotypes, column: Column) -> Rows:
 
 def _chosen(values: tuple[Any, ...], choice: int | None, genotypes: Genotypes) -> Rows:
     """Return the value each genotype has, (n,), or the only one, ()."""
-    # Squeeze-excite is named by its gate; tables only tell whether it is there.
-    coded = np.array([v if isinstance(v, int) else int(v != "none") for v in values], dtype=np.int16)
+    coded = _coded(values)
     return coded[0] if choice is None else coded[genotypes[:, choice]]
+
+
+def _coded(values: tuple[Any, ...]) -> Rows:
+    # Squeeze-excite is named by its gate; tables only tell whether it is there.
+    return np.array([v if isinstance(v, int) else int(v != "none") for v in values], dtype=np.int16)
+
+
+def _write_stage(plan: StagePlan, genotypes: Genotypes, rows: Rows, columns: Sequence[Column]) -> None:
+    """Set a stage's choices, in `genotypes` (n, choices), to what its columns tell, `rows` (n, columns)."""
+    layers = [i for i, column in enumerate(columns) if column.field == "kernel"]
+    told = [i for i, column in enumerate(columns) if column.field == "depth"]
+    depth = rows[:, told[0]] if told else (rows[:, layers] > 0).sum(axis=1)
+    _set(genotypes, plan.depth_at, plan.stage.depths, depth, np.ones(len(rows), dtype=bool))
+    for option in range(len(plan.stage.options)):
+        bound = {
+            i: next(b for b in plan.layers[column.layer][option] if b.field == column.field)
+            for i, column in enumerate(columns)
+            if column.field != "depth" and column.layer < len(plan.layers)
+        }
+        first = [i for i in bound if columns[i].layer == 0]
+        chosen = np.all([np.isin(rows[:, i], _coded(bound[i].values)) for i in first], axis=0)
+        if plan.block_at is not None:
+            genotypes[chosen, plan.block_at] = option
+        for i, binding in bound.items():
+            _set(genotypes, binding.choice, binding.values, rows[:, i], chosen)
+
+
+def _set(genotypes: Genotypes, choice: int | None, values: tuple[Any, ...], told: Rows, where: Any) -> None:
+    for index, value in enumerate(_coded(values).tolist()):
+        if choice is not None:
+            genotypes[where & (told == value), choice] = index
 
 
 def _once_for_all_columns() -> tuple[Column, ...]:

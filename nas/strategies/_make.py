@@ -5,19 +5,24 @@ from __future__ import annotations
 import importlib
 
 from nas.objective import Objective
+from nas.strategies._assisted import PredictorAssisted
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
 from nas.strategies._learnt import Learnt, LearntDistribution
+from nas.strategies._local import LocalSearch
 from nas.strategies._optuna import OptunaStrategy
+from nas.strategies._ppo import PRESETS, ProximalPolicy
 from nas.strategies._random import RandomSearch
 from nas.strategies._reinforce import Reinforce
 from searchspace.support.errors import UserError
 
 _STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (RegularisedEvolution, RandomSearch, Reinforce)
+    strategy.name: strategy
+    for strategy in (RegularisedEvolution, RandomSearch, LocalSearch, PredictorAssisted, Reinforce, ProximalPolicy)
 }
 _TPE, _OPTUNA = "tpe", "optuna:"
-STRATEGY_NAMES = (*_STRATEGIES, _TPE, LearntDistribution.name)
+_PUBLISHED = tuple(name for name in PRESETS if name not in _STRATEGIES)
+STRATEGY_NAMES = (*_STRATEGIES, *_PUBLISHED, _TPE, LearntDistribution.name)
 _MOST_TRIALS = 5000  # of Optuna's samplers: about half an hour for 45 choices
 
 
@@ -39,6 +44,8 @@ def make_strategy(
         return LearntDistribution(objective, seed, learnt)
     if name == _TPE or name.startswith(_OPTUNA):
         return _optuna(name, objective, seed, evaluations)
+    if name in _PUBLISHED:
+        return ProximalPolicy(objective, seed, PRESETS[name], name)
     return _strategy_class(name).sized(objective, seed, evaluations)
 
 

@@ -18,7 +18,7 @@ from nas.strategies._base import Strategy
 from nas.strategies._optuna_samplers import SamplerUse, import_optuna, sampler_use
 from searchspace.choices import Genotypes
 
-_TRIES = 25  # draws for a network that is new and, where the sampler knows no constraints, within the budget
+_TRIES = 12  # draws for a network that is new and, where the sampler knows no constraints, within the budget
 STUDY_LOG = "optuna_study.log"
 
 

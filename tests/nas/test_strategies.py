@@ -9,12 +9,17 @@ from nas.objectives import Objective, Results, Values
 from nas.strategies import (
     STRATEGY_NAMES,
     LearntDistribution,
+    LocalSearch,
+    PredictorAssisted,
+    ProximalPolicy,
     RandomSearch,
     RegularisedEvolution,
     Reinforce,
     Strategy,
     make_strategy,
 )
+from nas.strategies._ppo import PRESETS
+from nas.strategies._rewards import REWARDS
 from nas.strategies.testing import StrategyConformance, advance, artificial_top1, conformance_objective
 from searchspace.support.errors import UserError
 
@@ -156,5 +161,67 @@ def test_a_strategy_of_ones_own_is_given_as_module_and_class(objective):
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):
-    with pytest.raises(UserError, match="evolution, random, reinforce"):
+    with pytest.raises(UserError, match="evolution, random, local, predictor"):
         make_strategy("annealing", objective, 0, 1000)
+
+
+class TestLocalSearch(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return LocalSearch(objective, seed, start=32, batch=8)
+
+
+class TestPredictorAssisted(StrategyConformance):
+    batches = 4
+
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        pytest.importorskip("sklearn")
+        return PredictorAssisted(objective, seed, start=16)
+
+
+class TestProximalPolicy(StrategyConformance):
+    batches = 4
+    draws_over_ceiling = True
+
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return ProximalPolicy(objective, seed)
+
+    def test_a_snapshot_goes_on_as_the_replay_does(self, objective: Objective) -> None:
+        strategy = ProximalPolicy(objective, 5)
+        advance(strategy, 3, self.size)
+        restored = ProximalPolicy(objective, 5)
+        restored.restore(strategy.snapshot())
+        for _ in range(2):
+            expected = advance(strategy, 1, self.size)[0]
+            assert np.array_equal(advance(restored, 1, self.size)[0].genotypes, expected.genotypes)
+
+    def test_a_changed_snapshot_is_refused(self, objective: Objective) -> None:
+        snapshot = ProximalPolicy(objective, 5).snapshot()
+        with pytest.raises(UserError, match="damaged"):
+            ProximalPolicy(objective, 5).restore(snapshot[:-1] + bytes([snapshot[-1] ^ 1]))
+        with pytest.raises(UserError, match="damaged"):
+            ProximalPolicy(objective, 5).restore(b"nonsense")
+
+
+def test_rewards_are_those_of_the_papers():
+    top1, latency_ms = np.array([75.0, 75.0]), np.array([50.0, 200.0])
+    assert REWARDS["soft"](top1, latency_ms, 100.0) == pytest.approx([0.75 * 0.5**-0.07, 0.75 * 2**-0.07])
+    assert REWARDS["small"](top1, latency_ms, 100.0) == pytest.approx([0.75 * 0.5**-0.15, 0.75 * 2**-0.15])
+    assert REWARDS["hard"](top1, latency_ms, 100.0) == pytest.approx([0.75, 0.375])
+    assert REWARDS["absolute"](top1, latency_ms, 100.0) == pytest.approx([0.75 - 0.05, 0.75 - 0.10])
+
+
+def test_the_published_controller_has_the_published_settings():
+    published = PRESETS["ppo-mnasnet"]
+    assert (published.reward, published.learning_rate, published.entropy) == ("soft", 3.5e-4, 1e-5)
+    assert (published.baseline_decay, published.batch, published.hidden, published.initial) == (0.95, 20, 100, 0.1)
+
+
+def test_a_policy_raises_the_probability_of_what_paid(objective):
+    strategy = ProximalPolicy(objective, 0)
+    genotypes = strategy.ask(20)
+    before = strategy.policy.log_probability(genotypes)[0].detach().numpy()
+    paid = np.arange(20) < 10
+    results = objective.results(genotypes, np.where(paid, 80.0, 60.0))
+    strategy.tell(Results(results.genotypes, results.top1, np.full(20, 1.0), np.full(20, objective.budget_ms)))
+    change = strategy.policy.log_probability(genotypes)[0].detach().numpy() - before
+    assert change[paid].mean() > change[~paid].mean()

@@ -1,0 +1,89 @@
+"""The problem that strategies are compared on: a space, what its networks cost, and how accurate they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from latency_lut.compiled import CompiledCost, Extremes
+from latency_lut.devices import load_device
+from latency_lut.slots import SlotSums
+from nas.evaluators import AccuracyRows, PredictorEvaluator, load_table_evaluator
+from nas.jobs.compare.settings import TABLE, CompareSettings
+from nas.objective import Cost, Objective, Values
+from nas.predictor import covered_part, shipped_predictor
+from searchspace.choices import Genotypes
+from searchspace.space import SearchSpace, load_space
+
+_DRAWN_FOR_REFERENCE = 1000
+
+
+class MaddsCost:
+    """Prices a network by its multiply-adds, in millions, in the place of milliseconds; certain."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self._madds = SlotSums(space, [lambda op: float(op.madds)])
+
+    def latency_ms(self, genotypes: Genotypes) -> Values:
+        """Return multiply-adds in millions, shape (n,)."""
+        return np.asarray(self._madds(genotypes)[0] / 1e6)
+
+    def interval_ms(self, genotypes: Genotypes) -> tuple[Values, Values]:
+        """Return the multiply-adds twice: they are known."""
+        madds = self.latency_ms(genotypes)
+        return madds, madds
+
+    def extremes(self) -> Extremes:
+        """Return the smallest and the largest network."""
+        smallest, largest = self._madds.extreme(), self._madds.extreme(largest=True)
+        lowest, highest = self.latency_ms(np.stack([smallest, largest]))
+        return Extremes(smallest, float(lowest), largest, float(highest))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is compared on; `rows` are the networks of a table, None where a predictor knows every network.
+
+    `lookup` gives top-1 in percent, (n,), NaN for networks nobody evaluated. `reference` is the point, (cost, top-1),
+    from which hypervolumes are measured.
+    """
+
+    objective: Objective
+    lookup: Callable[[Genotypes], Values]
+    rows: AccuracyRows | None
+    truth: str
+    unit: str
+    reference: tuple[float, float]
+
+
+def open_problem(settings: CompareSettings) -> Problem:
+    """Load everything the settings name; raises UserError for whatever is wrong with it."""
+    space = load_space(settings.space)
+    if settings.evaluator.startswith(TABLE):
+        return _table_problem(settings, space)
+    space = covered_part(space)
+    evaluator = PredictorEvaluator(shipped_predictor(space.name), space)
+    cost = _cost(settings, space)
+    assert settings.budget_ms is not None
+    objective = Objective(cost, settings.budget_ms)
+    drawn = space.sample(np.random.default_rng(0), _DRAWN_FOR_REFERENCE)
+    reference = (objective.ceiling_ms, float(evaluator.top1(drawn).min()))
+    return Problem(objective, evaluator.top1, None, evaluator.label, "ms", reference)
+
+
+def _table_problem(settings: CompareSettings, space: SearchSpace) -> Problem:
+    evaluator = load_table_evaluator(settings.evaluator.removeprefix(TABLE), space)
+    rows = evaluator.rows
+    cost = _cost(settings, evaluator.space)
+    highest = float(cost.interval_ms(rows.genotypes)[1].max())
+    objective = Objective(cost, settings.budget_ms or highest, ceiling=1.0)
+    reference = (float(cost.latency_ms(rows.genotypes).max()), float(rows.top1.min()))
+    unit = "M multiply-adds" if settings.device is None else "ms"
+    return Problem(objective, evaluator.lookup, rows, evaluator.label, unit, reference)
+
+
+def _cost(settings: CompareSettings, space: SearchSpace) -> Cost:
+    return MaddsCost(space) if settings.device is None else CompiledCost(space, load_device(settings.device))
