@@ -55,8 +55,8 @@ def compare(
     from nas.jobs.compare.problem import open_problem
     from nas.jobs.compare.run import compare_strategies, summarise
     from nas.jobs.compare.settings import CompareSettings
-    from nas.objective import parse_budget
-    from nas.runs import RunFolder, run_path
+    from nas.runs import RunFolder, run_place
+    from searchspace.support.quantities import parse_duration_ms
 
     settings = CompareSettings(
         space=space,
@@ -65,17 +65,17 @@ def compare(
         seeds=seeds,
         strategies=tuple(strategy or ()),
         device=device,
-        budget_ms=None if budget is None else parse_budget(budget),
+        budget_ms=None if budget is None else parse_duration_ms(budget),
     )
     problem = open_problem(settings)
-    place = run_path(out=out, name=None, default=f"compare-{Path(space).stem}", resume=False)
-    folder = RunFolder.create(place, settings.as_dict())
-    result = summarise(settings, problem, compare_strategies(settings, problem, _told))
-    write_compare_files(folder, result)
+    place = run_place(out=out, name=None, default=f"compare-{Path(space).stem}", resume=False)
+    with RunFolder.create(place, settings.as_dict(), "compare") as folder:
+        result = summarise(settings, problem, compare_strategies(settings, problem, _told))
+        write_compare_files(folder, result)
     if json:
         print_json(result)
     else:
-        _print_result(result, place)
+        _print_result(result, folder.path)
 
 
 def _told(name: str, done: int, out_of: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.objective import Values
+from nas.objectives import Values
 from nas.predictor import load_accuracy_table
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.objective import Objective, Results
+from nas.objectives import Objective, Results
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.objective import Objective, Results, Values
+from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
 

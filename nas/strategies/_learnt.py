@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.objective import Objective, Values
+from nas.objectives import Objective, Values
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
 from searchspace.support.files import sha256_text

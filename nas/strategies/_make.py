@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from nas.objective import Objective
+from nas.objectives import Objective
 from nas.strategies._assisted import PredictorAssisted
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nas.objective import Objective, Results
+from nas.objectives import Objective, Results
 from nas.strategies._base import Strategy
 from nas.strategies._optuna_samplers import SamplerUse, import_optuna, sampler_use
 from searchspace.choices import Genotypes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.objective import Values, absolute_reward
+from nas.objectives import Values, absolute_reward
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import pytest
 
 from latency_lut.compiled import Extremes
 from latency_lut.slots import SlotSums
-from nas.objective import Objective, Results, Values
+from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space

@@ -13,7 +13,7 @@ from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from nas.data import Data
-    from nas.objective import Objective
+    from nas.objectives import Objective
     from nas.supernets.differentiable import ArchitectureLogits
     from nas.training.checkpoint import Checkpoints
     from nas.training.execution import Execution

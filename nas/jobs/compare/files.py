@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from nas.jobs.compare.page import compare_page, draw_curves
-from nas.report.pictures import png_bytes
+from nas.report.drawing import write_picture
 from nas.runs.folder import RunFolder
 
 CURVES_CSV, CURVES_PNG, REPORT = "curves.csv", "curves.png", "report.html"
@@ -16,7 +16,7 @@ CURVES_CSV, CURVES_PNG, REPORT = "curves.csv", "curves.png", "report.html"
 def write_compare_files(folder: RunFolder, result: dict[str, Any]) -> None:
     """Write everything, `result.json` last."""
     folder.write(CURVES_CSV, curves_csv(result))
-    folder.write(CURVES_PNG, png_bytes(draw_curves(result)))
+    write_picture(folder, CURVES_PNG, lambda: draw_curves(result))
     folder.write(REPORT, compare_page(result))
     folder.finish(result)
 

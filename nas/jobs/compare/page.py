@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nas.report.drawing import new_drawing, tidy
 from nas.report.page import Figure, Section, render_page
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def notes(result: dict[str, Any]) -> list[str]:
 
 def draw_curves(result: dict[str, Any]) -> Drawing:
     """Draw mean regret and hypervolume over the evaluations."""
-    from matplotlib.figure import Figure as Canvas
-
-    drawing = Canvas(figsize=(9, 4.2), layout="constrained")
+    drawing = new_drawing(9, 4.2)
     left, right = drawing.subplots(1, 2)
     for name, found in result["strategies"].items():
         counts = [int(count) for count in found["over_time"]]
@@ -76,15 +75,12 @@ def draw_curves(result: dict[str, Any]) -> Drawing:
     for axes in (left, right):
         axes.set_xscale("log")
         axes.set_xlabel("networks evaluated")
-        axes.grid(color="#e3e8ee", linewidth=0.7)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.legend(fontsize=7.5, frameon=False)
+        tidy(axes, legend=axes is left)
     return drawing
 
 
 def compare_page(result: dict[str, Any]) -> str:
     """Return the page as HTML text."""
-    from nas.report.pictures import svg_text
     from nas.report.sections import picture, table
 
     rows = table_rows(result)
@@ -95,7 +91,7 @@ def compare_page(result: dict[str, Any]) -> str:
     ]
     sections = [
         Section("Strategies", table(COLUMNS, rows, numbers=(1, 2, 3, 4, 5), chosen=0), " ".join(notes(result))),
-        Section("Over time", picture(svg_text(draw_curves(result)), "mean regret and hypervolume over evaluations")),
+        Section("Over time", picture(lambda: draw_curves(result), "mean regret and hypervolume over evaluations")),
     ]
     return render_page(
         title=f"Strategies on {result['space']}",

@@ -12,7 +12,7 @@ from latency_lut.devices import load_device
 from latency_lut.slots import SlotSums
 from nas.evaluators import AccuracyRows, PredictorEvaluator, load_table_evaluator
 from nas.jobs.compare.settings import TABLE, CompareSettings
-from nas.objective import Cost, Objective, Values
+from nas.objectives import Cost, Objective, Values
 from nas.predictor import covered_part, shipped_predictor
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space

@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.jobs.compare.problem import Problem
 from nas.jobs.compare.settings import DEFAULT_STRATEGIES, CompareSettings
-from nas.objective import Values
+from nas.objectives import Values
 from nas.strategies import RandomSearch, Strategy, make_strategy
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
