@@ -58,6 +58,7 @@ COMMANDS = (
     CommandEntry("", "train", "nas.cli.train", "train", FIND),
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
+    CommandEntry("", "runs", "nas.cli.runs", "runs", LOOK),
     CommandEntry("", "report", "nas.cli.report", "report", TRUST),
     CommandEntry("", "compare", "nas.cli.compare", "compare", TRUST),
     CommandEntry("", "rank", "nas.cli.rank", "rank", TRUST),

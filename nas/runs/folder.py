@@ -94,6 +94,11 @@ class RunFolder:
             )
         return {key: value for key, value in document.items() if key not in _ABOUT}, about
 
+    def about(self) -> dict[str, Any]:
+        """Return what the run's command was asked for beside the settings (`job`, ...); empty for old runs."""
+        about = self._settings_file().get("run")
+        return about if isinstance(about, dict) else {}
+
     def _settings_file(self) -> dict[str, Any]:
         if not self.file(SETTINGS).is_file():
             raise UserError(f"{self.path} holds no run to resume (no {SETTINGS}): start it without --resume")

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import Result
+from typer.testing import CliRunner
 
+from nas.cli.app import app
 from nas.runs import RunFolder, RunPlace, holder_of, run_place, versions
 from searchspace.support.errors import UserError
 
@@ -139,3 +142,30 @@ def test_resuming_with_other_versions_is_noted_once(tmp_path: Path) -> None:
 def test_a_name_is_one_folder_below_runs(name: str) -> None:
     with pytest.raises(UserError, match="--name"):
         run_place(out=None, name=name, default="d", resume=False)
+
+
+def test_runs_are_listed_with_state_and_result_and_removed_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    RunFolder.create("runs/found", SETTINGS, "search").finish({"top1": 76.1, "latency_ms": 55.0})
+    trained = RunFolder.create("runs/trained", SETTINGS, "train")
+    trained.finish({"test": {"top1": 71.5}, "search": {"top1": 80.0}})
+    RunFolder.create("runs/half [b]", SETTINGS, "search").close()
+    RunFolder.create("runs/damaged", SETTINGS, "search").write("result.json", "{")
+    Path("runs/notes").mkdir()
+
+    def invoke(*arguments: str, answer: str | None = None) -> Result:
+        return CliRunner().invoke(app, ["runs", *arguments], input=answer)
+
+    listed = {one["path"]: one for one in json.loads(invoke("--json").stdout)["runs"]}
+    assert set(listed) == {"runs/found", "runs/trained", "runs/half [b]", "runs/damaged"}
+    assert (listed["runs/found"]["state"], listed["runs/found"]["top1"]) == ("finished", 76.1)
+    assert (listed["runs/trained"]["job"], listed["runs/trained"]["top1"]) == ("train", 71.5)
+    assert listed["runs/half [b]"]["state"] == "interrupted"
+    assert "not valid JSON" in listed["runs/damaged"]["problem"]
+    assert "half [b]" in invoke().stdout
+    assert invoke("rm", "found").exit_code == 2 and Path("runs/found").exists()
+    assert invoke("rm", "notes", "--yes").exit_code == 2 and Path("runs/notes").exists()
+    assert invoke("rm", "found", "runs/half [b]", "--yes").exit_code == 0
+    assert {path.name for path in Path("runs").iterdir()} == {"trained", "damaged", "notes"}
