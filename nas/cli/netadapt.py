@@ -199,6 +199,7 @@ def slim(
     """
     from nas.cli._netadapt_progress import SlimProgress
     from nas.engines import open_engine
+    from nas.jobs.slim.events import SlimEvents
     from nas.jobs.slim.files import write_files
     from nas.jobs.slim.run import prepare, run_job
     from nas.runs import RunFolder, RunPlace
@@ -219,7 +220,7 @@ def slim(
         with job.folder:
             try:
                 with SlimProgress(console, job) as progress:
-                    outcome = run_job(job, opened, progress)
+                    outcome = run_job(job, opened, SlimEvents(job.folder, progress))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"Every finished step is in {job.folder.path}; the same command with --resume goes on."

@@ -151,9 +151,9 @@ def _run(
     export: bool,
 ) -> tuple[dict[str, Any], Path]:
     from nas.cli._train_progress import DecodingProgress, TrainProgress
-    from nas.jobs.train.run import TENSORBOARD, prepare, run_job
+    from nas.jobs.train.run import prepare, run_job
     from nas.training import distributed
-    from nas.training.tensorboard import tensorboard_logs
+    from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 
     console = note_console()
     console.quiet = not distributed.is_first()

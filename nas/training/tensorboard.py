@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from nas.training.history import EpochRecord, Observer
 from searchspace.support.errors import Note
 from searchspace.support.optional import MissingPackage, optional_import
 
+TENSORBOARD = "tensorboard"
+"""The folder of events in a run's folder."""
+
+
+def event_writer(folder: Path) -> Any:
+    """Return a writer of events below `folder`; None, with a note, where TensorBoard is not installed."""
+    try:
+        tensorboard = optional_import("torch.utils.tensorboard", purpose="TensorBoard", extra="tensorboard")
+    except MissingPackage as error:
+        warnings.warn(f"no TensorBoard events are written: {error}", Note, stacklevel=2)
+        return None
+    return tensorboard.SummaryWriter(str(folder), purge_step=0)
+
 
 def tensorboard_logs(folder: Path) -> tuple[Observer, ...]:
     """Return an observer that writes below `folder`; none, with a note, where TensorBoard is not installed."""
-    try:
-        return (TensorBoardLog(folder),)
-    except MissingPackage as error:
-        warnings.warn(f"no TensorBoard events are written: {error}", Note, stacklevel=2)
-        return ()
+    writer = event_writer(folder)
+    return () if writer is None else (TensorBoardLog(writer),)
 
 
 class TensorBoardLog:
-    """Writes every epoch's numbers below `folder`; a resumed run writes its past again in place of the old
+    """Writes every epoch's numbers; a resumed run writes its past again in place of the old
     events."""
 
-    def __init__(self, folder: Path) -> None:
-        tensorboard = optional_import("torch.utils.tensorboard", purpose="TensorBoard", extra="tensorboard")
-        self._writer = tensorboard.SummaryWriter(str(folder), purge_step=0)
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
 
     def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
         """Do nothing: epochs are fine-grained enough."""

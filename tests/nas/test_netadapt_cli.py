@@ -18,12 +18,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from latency_lut.devices import load_device
 from nas.cli import app
 from nas.jobs.slim.history import KIND, Finals, Lineage
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
 from nas.jobs.slim.start import SIGNED_UNIT, find_seed, restore_batch_norm
 from nas.jobs.slim.tuning import Teacher, Tuner, state_of
 from nas.jobs.slim.verdict import Score, verdict
+from nas.report.repricing import reprice
 from nas.runs import RunFolder
 from netadapt.schedule import Form
 from searchspace.low_resolution import RunForm, run_form
@@ -80,6 +82,9 @@ def test_the_run_folder_holds_what_was_found(finished: tuple[dict[str, Any], Pat
     assert len(rows) == result["steps"] == len(steps_of(out))
     assert {"group", "before", "after", "cost", "accuracy_before", "accuracy"} <= set(rows[0])
     assert not (out / "state").exists()
+    assert result["latency_table"]["sha256"] == load_device("pixel").sha256
+    assert list((out / "tensorboard" / "slimming").glob("events.*"))
+    assert "is used now" in str(reprice(out)) and not reprice(out).changed
 
 
 def test_the_baselines_cost_no_more_and_are_judged_alike(finished: tuple[dict[str, Any], Path]) -> None:

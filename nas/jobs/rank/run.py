@@ -22,6 +22,7 @@ from nas.report.drawing import new_drawing, write_picture
 from nas.runs.folder import RunFolder
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from nas.supernets.trained import trained_supernet
+from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
@@ -196,7 +197,8 @@ def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: W
     watch = watch or Watch()
     epochs = images.epochs_over(len(data.train))
     with watch.stage(f"Training the supernet on {len(data.train):,} images") as report:
-        supernet, _ = trained_supernet(space, data, images, folder, observer=TrainingStage(report, epochs))
+        observer = TrainingStage(report, epochs, tensorboard_logs(folder.file(TENSORBOARD) / "supernet"))
+        supernet, _ = trained_supernet(space, data, images, folder, observer=observer)
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
     with watch.stage("Scoring networks with the supernet") as report:

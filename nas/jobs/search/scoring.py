@@ -26,7 +26,7 @@ from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from nas.export import Usage
-    from nas.training.history import EpochRecord
+    from nas.training.history import EpochRecord, Observer
     from searchspace.modules import Network
 
 Report = Callable[[float, float], None]
@@ -45,18 +45,23 @@ class Watch:
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """Watches a training of `epochs` epochs (`nas.training.history.Observer`) and reports it to a stage."""
+    """Watches a training of `epochs` epochs (`nas.training.history.Observer`) for a stage and for others."""
 
     report: Report
     epochs: int
+    others: tuple[Observer, ...] = ()
 
     def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
         """Report the epochs done so far, in parts."""
         self.report(epoch - 1 + step / steps, self.epochs)
+        for other in self.others:
+            other.step_done(epoch, step, steps, images)
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Report the epoch."""
         self.report(record.epoch, self.epochs)
+        for other in self.others:
+            other.epoch_done(record)
 
 
 class NetworkScore(NamedTuple):

@@ -23,6 +23,7 @@ from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from nas.supernets.trained import TrainedSupernet, checkpoints, trained_supernet
+from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
 
@@ -68,7 +69,7 @@ class SupernetScoring:
         settings, space = self.settings, objective.space
         epochs = settings.epochs_over(len(self.data.train))
         with watch.stage(f"Training the supernet on {len(self.data.train):,} images") as report:
-            observer = TrainingStage(report, epochs)
+            observer = TrainingStage(report, epochs, tensorboard_logs(folder.file(TENSORBOARD) / "supernet"))
             trained = trained_supernet(
                 space,
                 self.data,
@@ -127,7 +128,9 @@ class SupernetScoring:
                 seed=settings.seed,
                 execution=default_execution(settings.torch_device),
                 checkpoints=checkpoints(folder, WINNER),
-                observer=TrainingStage(report, settings.winner_epochs),
+                observer=TrainingStage(
+                    report, settings.winner_epochs, tensorboard_logs(folder.file(TENSORBOARD) / "winner")
+                ),
                 identity={"architecture": str(network.architecture), "start": start},
             )
         network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]

@@ -117,7 +117,7 @@ def _accuracies(outcome: SlimOutcome) -> Markup:
         for method, (cost, architecture) in costs.items()
     ]
     columns = ("method", outcome.job.pricer.resource.name, "MAdds", "params", *kinds)
-    return sections.table(columns, rows, numbers=range(1, len(columns)), chosen=0)
+    return sections.table(columns, rows, numbers=range(1, len(columns)), minor=(2, 3), chosen=0)
 
 
 def _resolution_note(outcome: SlimOutcome) -> str:

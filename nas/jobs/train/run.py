@@ -37,7 +37,6 @@ CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
 REPORT = "report.html"
 MODEL = "model.tflite"
-TENSORBOARD = "tensorboard"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
 EXPORT_CHECK_IMAGES = 512
 
