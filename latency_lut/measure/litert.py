@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,18 +55,38 @@ def benchmark(
     of an idle machine and leaves out the moments in which other programs held the core; several threads are timed by
     the wall.
     """
-    clock_ns = time.thread_time_ns if threads == 1 else time.perf_counter_ns
     interpreter = load(model, threads)
     fill_inputs(interpreter, seed)
+    clock_ns = time.thread_time_ns if threads == 1 else time.perf_counter_ns
+    return time_calls(
+        interpreter.invoke,
+        clock_ns,
+        warmup_s=warmup_s,
+        target_error=target_error,
+        min_runs=min_runs,
+        max_s=max_s,
+    )
+
+
+def time_calls(
+    call: Callable[[], object],
+    clock_ns: Callable[[], int],
+    *,
+    warmup_s: float = 0.05,
+    target_error: float = 0.02,
+    min_runs: int = 31,
+    max_s: float = 2.0,
+) -> Timing:
+    """Time calls by a clock until the median's 95 % interval is within `target_error`, or `max_s` have passed."""
     end_warmup = time.perf_counter() + warmup_s
-    interpreter.invoke()
+    call()
     while time.perf_counter() < end_warmup:
-        interpreter.invoke()
+        call()
     samples_ms: list[float] = []
     deadline = time.perf_counter() + max_s
     while True:
         start_ns = clock_ns()
-        interpreter.invoke()
+        call()
         samples_ms.append((clock_ns() - start_ns) / 1e6)
         if len(samples_ms) < min_runs:
             continue

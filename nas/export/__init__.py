@@ -2,6 +2,7 @@
 
 from nas.export._calibration import Calibration, calibration_from
 from nas.export._check import AccuracyCheck, check_accuracy, largest_error
+from nas.export._formats import FORMATS, export_as, require_format
 from nas.export._origin import precision_of
 from nas.export._record import ExportRecord, host_name
 from nas.export._tflite import (
@@ -16,6 +17,7 @@ from nas.export._tflite import (
 from nas.export._usage import Usage, preparation_of
 
 __all__ = [
+    "FORMATS",
     "PRECISIONS",
     "TRAINED",
     "UNTRAINED",
@@ -25,12 +27,14 @@ __all__ = [
     "Usage",
     "calibration_from",
     "check_accuracy",
+    "export_as",
     "export_network",
     "export_trained",
     "host_name",
     "largest_error",
     "precision_of",
     "preparation_of",
+    "require_format",
     "require_precision",
     "weights_mark",
 ]

@@ -118,7 +118,7 @@ def _made(
     content = module_model(network, (1, 3, size, size), weights=stored)
     shown = noise(images, size, seed) if calibration is None else calibration.images[:images]
     found = compare(network, run_tflite(content), shown)
-    _require_agreement(found.error, AGREEMENT[stored])
+    require_agreement(found.error, AGREEMENT[stored])
     source = None
     if precision == INT8:
         content = _quantised(content, calibration, seed)
@@ -174,11 +174,12 @@ def require_precision(precision: str) -> None:
         raise UserError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)} for TFLite")
 
 
-def _require_agreement(error: float, limit: float) -> None:
+def require_agreement(error: float, limit: float) -> None:
+    """Raise UserError where a file's outputs lie too far from torch's."""
     if not error <= limit:
         raise UserError(
             f"the exported model's outputs differ from torch's by {error:.2%} of their range, expected at most "
-            f"{limit:.1%}; no file was written. Check the versions of torch and ai-edge-litert."
+            f"{limit:.1%}; no file was written. Check the versions of torch and the runtime."
         )
 
 
