@@ -108,9 +108,12 @@ def _couplings(architecture: Architecture) -> Iterator[tuple[Site, Site]]:
             yield Site(layer - 1, Role.OUT), Site(layer, Role.OUT)
 
 
+_ROLES = {Width.HIDDEN: Role.HIDDEN, Width.OUT: Role.OUT}
+
+
 def width_site(layer: int, width: Width) -> Site:
     """Return the site of one of the widths of a block: that of its input is the output of the layer before."""
-    return Site(layer - 1, Role.OUT) if width is Width.IN else Site(layer, Role(width.value))
+    return Site(layer - 1, Role.OUT) if width is Width.IN else Site(layer, _ROLES[width])
 
 
 def tied_widths(placed: PlacedBlock) -> Iterator[tuple[Width, Width]]:
@@ -180,7 +183,7 @@ def _writer(architecture: Architecture, site: Site) -> str | None:
     if site.layer > len(architecture.blocks):
         return "head 1x1 convolution" if site.role is Role.CONV else "head hidden layer"
     before = architecture.blocks[site.layer - 2].out if site.layer > 1 else architecture.stem.out
-    for wired in architecture.blocks[site.layer - 1].wiring(before):
+    for wired in PlacedBlock(architecture.blocks[site.layer - 1], 1, before).wiring:
         if wired.dense and width_site(site.layer, wired.writes) == site:
             return f"block{site.layer} {wired.label}"
     return None

@@ -76,13 +76,14 @@ def structural_widths(placed: Sequence[PlacedBlock], group: Group) -> set[int]:
 
 
 def _resized_block(layer: int, old: PlacedBlock, in_channels: int, hidden: int | None, out: int) -> Block:
-    block = old.block.with_fields(out=out) if hidden is None else old.block.with_fields(out=out, hidden=hidden)
-    for wired in old.wiring:
+    widths = {"out": out} if hidden is None else {"out": out, "hidden": hidden}
+    block = old.block.with_fields(**widths)
+    for wired in old.wiring if "squeeze" in block.family.fields else ():
         if wired.kind is LayerKind.SQUEEZE_EXCITE:
             block = block.with_fields(squeeze=_squeeze(wired, old, PlacedBlock(block, old.in_size, in_channels)))
     block = block.settled(in_channels)
     new = PlacedBlock(block, old.in_size, in_channels)
-    if len(new.wiring) != len(old.wiring):
+    if block.merging_widths is not None and len(new.wiring) != len(old.wiring):
         raise UserError(f"block{layer}: {in_channels} hidden channels equal its input; its expansion would vanish")
     if old.shortcut_channels and not new.shortcut_channels:
         raise UserError(f"block{layer}: at {out} channels nothing is left for its partial shortcut")

@@ -18,6 +18,7 @@ from searchspace.blocks.inverted import InvertedResidual
 from searchspace.blocks.sandglass import Depthwise, Sandglass
 from searchspace.blocks.separable import Separable
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import UserError
 
 __all__ = [
     "MAX_CHANNELS",
@@ -117,10 +118,9 @@ class Architecture:
         require(len(self.blocks) > 0, "the network has no blocks, expected at least one between stem and head")
         for number, placed in enumerate(self.placed_blocks(), start=1):
             settled = placed.block.settled(placed.in_channels)
-            require(
-                settled == placed.block,
-                f"block {number} is {placed.block}, but behind {placed.in_channels} channels that is spelled {settled}",
-            )
+            if settled is not placed.block:
+                behind = f"behind {placed.in_channels} channels that is spelled {settled}"
+                raise UserError(f"block {number} is {placed.block}, but {behind}")
 
     def placed_blocks(self) -> Iterator[PlacedBlock]:
         """Yield every block together with the shape it receives."""

@@ -128,7 +128,8 @@ def keys_of_network(network: Architecture, v3: bool) -> Iterator[KeyedPart]:
     stem, *_, head = network.ops()
     size, channels = -(-network.resolution // network.stem.stride), network.stem.out
     parts.append((f"Conv-input:{_text(network.resolution, 3)}-output:{_text(size, channels)}", stem.ops))
-    yield from (_keyed(key, ops, v3) for key, ops in parts)
+    families = [*(placed.block.family.name for placed in network.placed_blocks()), "stem"]
+    yield from (_keyed(key, ops, v3, family) for (key, ops), family in zip(parts, families, strict=True))
     head_parts = [(key, _read(key, v3) or ()) for key in _head_keys(network, v3)]
     if tuple(op for _, ops in head_parts for op in ops) == head.ops:
         yield from (KeyedPart(key, ops) for key, ops in head_parts)
@@ -157,11 +158,12 @@ def _read(key: str, v3: bool) -> tuple[Op, ...] | None:
         return None
 
 
-def _keyed(key: str, ops: tuple[Op, ...], v3: bool) -> KeyedPart:
+def _keyed(key: str, ops: tuple[Op, ...], v3: bool, family: str) -> KeyedPart:
     """Return a part under its key if reading the key gives the same ops."""
     if key and _read(key, v3) == ops:
         return KeyedPart(key, ops)
-    return KeyedPart("", ops, f"{key} would not say all about its block" if key else "no key for a block of its family")
+    why = f"{key} would not say all about its block" if key else f"these tables have no key for a block {family!r}"
+    return KeyedPart("", ops, why)
 
 
 def _text(size: int, channels: int) -> str:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from searchspace.blocks._options import Place, Values
@@ -15,7 +16,7 @@ from searchspace.blocks._wiring import Width, Wiring
 from searchspace.blocks._words import Number, Word, write_token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """What a family is called and how it is written, beside the fields and the wiring of its class."""
 
@@ -34,10 +35,10 @@ class Family:
         """The fields that hold kernel sizes."""
         return tuple(word.field for word in self.words if isinstance(word, Number) and word.kernel)
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields, in the order of the text."""
-        return tuple(name for word in self.words for name in word.fields)
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """All fields."""
+        return frozenset(name for word in self.words for name in word.fields)
 
 
 class Block(ABC):
@@ -92,6 +93,12 @@ class Block(ABC):
         return in_channels if width is Width.IN else int(getattr(self, width.value))
 
 
+@lru_cache(maxsize=1 << 14)
+def _wiring(block: Block, in_channels: int) -> Wiring:
+    """`Block.wiring`, remembered: slimming asks for the same few a hundred thousand times."""
+    return block.wiring(in_channels)
+
+
 class PlacedBlock(NamedTuple):
     """A block with the shape it receives: `in_size` pixels square, `in_channels` channels; padded as its network is."""
 
@@ -116,7 +123,7 @@ class PlacedBlock(NamedTuple):
     @property
     def wiring(self) -> Wiring:
         """The layers of the block, in running order."""
-        return self.block.wiring(self.in_channels)
+        return _wiring(self.block, self.in_channels)
 
     def width(self, width: Width) -> int:
         """Return one of the block's widths in channels."""
