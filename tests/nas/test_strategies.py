@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -225,3 +227,22 @@ def test_a_policy_raises_the_probability_of_what_paid(objective):
     strategy.tell(Results(results.genotypes, results.top1, np.full(20, 1.0), np.full(20, objective.budget_ms)))
     change = strategy.policy.log_probability(genotypes)[0].detach().numpy() - before
     assert change[paid].mean() > change[~paid].mean()
+
+
+def _documented() -> type[Strategy]:
+    """Return the class of the example in `docs/strategies.md`."""
+    text = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
+    names: dict[str, type[Strategy]] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    return names["Greedy"]
+
+
+class TestDocumentedStrategy(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> Strategy:
+        return _documented()(objective, seed)
+
+
+def test_the_documented_strategy_learns(objective):
+    told = advance(_documented()(objective, 0), 40, 16)
+    drawn = advance(RandomSearch(objective, 0), 40, 16)
+    assert np.nanmean(told[-1].top1) > np.nanmean(drawn[-1].top1)

@@ -94,6 +94,7 @@ def run_to_folder(
     watch = watch or Watch()
     evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
+    prepared.strategy.save(folder.path)
     summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
     if export or prepared.scoring.trains:
         summary = _with_network(prepared, found.winner, summary, folder, watch, export)
@@ -165,7 +166,9 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
         table=prepared.table,
         accuracy=evaluator.label,
         accuracy_basis=evaluator.basis,
-        settings={name: str(value) for name, value in (settings.as_dict() | versions()).items()},
+        settings={
+            name: str(value) for name, value in {**settings.as_dict(), **prepared.strategy.facts, **versions()}.items()
+        },
     )
 
 
