@@ -18,6 +18,7 @@ from nas.cli._common import (
     note_versions,
     output_console,
     print_json,
+    print_warnings,
 )
 from nas.cli._errors import resumable
 from nas.cli._supernet_options import (
@@ -83,8 +84,9 @@ def rank(
       nas rank --data cifar10:PATH --space macro --against macro_space_cifar10.csv --networks 300
     """
     from nas.cli._search_display import run_progress
-    from nas.jobs.rank.run import RankSettings, open_inputs
+    from nas.jobs.rank.run import open_inputs
     from nas.jobs.rank.run import rank as run_rank
+    from nas.jobs.rank.settings import RankSettings
     from nas.runs import RunFolder, run_place
 
     images = SupernetSettings(
@@ -117,6 +119,7 @@ def rank(
     else:
         with folder, resumable(f"What was done is saved in {folder.path}"), run_progress() as watch:
             result = run_rank(settings, inputs, folder, watch)
+    print_warnings(result.get("warnings", ()))
     if json:
         print_json(result)
     else:

@@ -89,13 +89,18 @@ def trained_supernet(
     from nas.supernets.training import train_supernet
 
     if objective is not None:
-        assert isinstance(objective.cost, CompiledCost)
-        drawn = f"within {objective.ceiling_ms} ms by the latency table {objective.cost.table.sha256}"
+        tables = " and ".join(cost.table.sha256 for cost in compiled_costs(objective))
+        drawn = f"within {objective.ceiling_ms} ms by the latency table {tables}"
         training |= {"draw": objective.sample, "drawn": drawn}
     train_supernet(
         supernet, data, settings.recipe(len(data.train)), mode=settings.mode, warm_up=settings.warm_up, **training
     )
     return TrainedSupernet(supernet)
+
+
+def compiled_costs(objective: Objective) -> list[CompiledCost]:
+    """Return the compiled tables of an objective's budgets, the first one first."""
+    return [limit.cost for limit in objective.limits if isinstance(limit.cost, CompiledCost)]
 
 
 def checkpoints(folder: RunFolder, name: str) -> Checkpoints:
@@ -111,7 +116,8 @@ def _differentiably(
 ) -> ArchitectureLogits:
     from nas.supernets.differentiable import DifferentiableSettings, train_differentiably
 
-    cost = objective.cost
-    assert isinstance(cost, CompiledCost)
+    cost, *others = compiled_costs(objective)
+    if others:
+        raise UserError("differentiable training knows one budget: give one --device, or another --supernet-training")
     how = DifferentiableSettings(target_ms=objective.target_ms())
     return train_differentiably(supernet, data, settings.recipe(len(data.train)), cost, how, **training)

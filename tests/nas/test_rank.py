@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from nas.jobs.rank.run import RankSettings, compare, correlation, open_inputs, published, rank
+from nas.jobs.rank.files import warnings
+from nas.jobs.rank.run import open_inputs, rank
+from nas.jobs.rank.settings import RankSettings
+from nas.jobs.rank.statistics import compare, correlation
+from nas.jobs.rank.truth import published
 from nas.runs import RunFolder
 from nas.supernets.settings import SupernetSettings
 from searchspace.space import load_space
@@ -108,3 +112,8 @@ def test_too_few_networks():
 def test_differentiable_training_has_nothing_to_rank():
     with pytest.raises(UserError, match="give another --supernet-training"):
         RankSettings(space="macro", supernet=SupernetSettings(data="digits", mode="differentiable"))
+
+
+def test_a_supernet_that_has_learnt_nothing_is_told_loudly():
+    assert warnings([{"top1": 10.0}, {"top1": 8.0}], 10)[0].startswith("with the supernet's weights the best network")
+    assert warnings([{"top1": 10.1}, {"top1": 8.0}], 10) == []

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency_lut.compiled import CompiledCost
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
@@ -22,7 +21,7 @@ from nas.objectives import Objective, Values
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
-from nas.supernets.trained import TrainedSupernet, checkpoints, trained_supernet
+from nas.supernets.trained import TrainedSupernet, checkpoints, compiled_costs, trained_supernet
 from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
@@ -112,9 +111,10 @@ class SupernetScoring:
 
         assert self._trained is not None
         settings, supernet = self.settings, self._trained.supernet
-        assert self._objective is not None and isinstance(self._objective.cost, CompiledCost)
+        assert self._objective is not None
+        table = compiled_costs(self._objective)[0].table
         given, genotype = winner.architecture, np.array(winner.genotype, dtype=np.uint8)
-        self._change = change_of_form(given, given, supernet.run_form(genotype), self._objective.cost.table)
+        self._change = change_of_form(given, given, supernet.run_form(genotype), table)
         if settings.from_scratch:
             network = build_network(supernet.runs_as(genotype), seed=settings.seed)
         else:
