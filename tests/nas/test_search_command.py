@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -357,3 +358,13 @@ def test_budgets_of_several_precisions_are_told_loudly() -> None:
     said = precision_warning({"pixel4": "float32", "pixel4_int8": "int8"})
     assert said is not None and "the exported model is float32, as on pixel4" in said
     assert precision_warning({"pixel1": "float32", "pixel4": "float32"}) is None
+
+
+def test_the_page_is_made_again_from_the_folder(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "report.html").unlink()
+    found = CliRunner().invoke(app, ["report", str(copy)])
+    assert found.exit_code == 0 and "was made again" in found.output
+    before, now = ((folder / "report.html").read_text() for folder in (run, copy))
+    assert before.split("Settings and versions")[0] == now.split("Settings and versions")[0]

@@ -202,25 +202,12 @@ class _Search:
         self.done += len(results)
         index = self.objective.best(results)
         if index is not None and self._beats_best(results, index):
-            self._best = self._found(results, index)
+            self._best = _found(self.objective, results, index)
             self._best_key = (-float(results.top1[index]), float(results.latency_ms[index]))
 
     def _beats_best(self, results: Results, index: int) -> bool:
         new = (-float(results.top1[index]), float(results.latency_ms[index]))
         return self._best_key is None or new < self._best_key
-
-    def _found(self, results: Results, index: int) -> FoundNetwork:
-        genotype = results.genotypes[index]
-        cost = self.objective.first_cost
-        low_ms, high_ms = cost.interval_ms(genotype[None])
-        return FoundNetwork(
-            architecture=self.objective.space.decode(genotype),
-            genotype=tuple(genotype.tolist()),
-            top1=float(results.top1[index]),
-            latency_ms=float(cost.latency_ms(genotype[None])[0]),
-            low_ms=float(low_ms[0]),
-            high_ms=float(high_ms[0]),
-        )
 
     def progress(self, total: int) -> Progress:
         """Return how far the search is."""
@@ -234,7 +221,29 @@ class _Search:
                 f"none of the {self.done:,} networks evaluated fits {self.objective.budget_ms:g} ms: "
                 "allow more evaluations or a larger budget"
             )
-        results = joined(self._history)
-        costs = [results.latency_ms] if front is None else front(results.genotypes)
-        chosen = tuple(self._found(results, int(index)) for index in front_of(results.top1, costs))
-        return SearchResult(winner=self._best, front=chosen, evaluations=self.done, evaluated=results)
+        return result_of(self.objective, joined(self._history), front)
+
+
+def result_of(objective: Objective, results: Results, front: FrontCosts | None = None) -> SearchResult:
+    """Return the winner and the front of evaluated networks, one of which at least keeps the budget."""
+    best = objective.best(results)
+    if best is None:
+        raise UserError(f"none of the {len(results):,} networks evaluated fits {objective.budget_ms:g} ms")
+    costs = [results.latency_ms] if front is None else front(results.genotypes)
+    chosen = tuple(_found(objective, results, int(index)) for index in front_of(results.top1, costs))
+    return SearchResult(
+        winner=_found(objective, results, best), front=chosen, evaluations=len(results), evaluated=results
+    )
+
+
+def _found(objective: Objective, results: Results, index: int) -> FoundNetwork:
+    genotype, cost = results.genotypes[index], objective.first_cost
+    low_ms, high_ms = cost.interval_ms(genotype[None])
+    return FoundNetwork(
+        architecture=objective.space.decode(genotype),
+        genotype=tuple(genotype.tolist()),
+        top1=float(results.top1[index]),
+        latency_ms=float(cost.latency_ms(genotype[None])[0]),
+        low_ms=float(low_ms[0]),
+        high_ms=float(high_ms[0]),
+    )

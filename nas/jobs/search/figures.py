@@ -13,7 +13,7 @@ from nas.objectives import peak_activation_bytes as peak_bytes
 
 if TYPE_CHECKING:
     from nas.jobs.search.ask_tell import FoundNetwork, SearchResult
-    from nas.jobs.search.run import PreparedSearch
+    from nas.jobs.search.run import Priced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Figures:
     reference: tuple[float, float] = (0.0, 0.0)
 
 
-def figures_of(prepared: PreparedSearch, found: SearchResult, *, exported: bool) -> Figures:
+def figures_of(prepared: Priced, found: SearchResult, *, exported: bool) -> Figures:
     """Return the figures of a search that has ended; `exported` says whether a model file goes with it."""
     settings, objective = prepared.settings, prepared.objective
     evaluated = found.evaluated
@@ -92,7 +92,7 @@ def precision_warning(precisions: Mapping[str, str]) -> str | None:
     )
 
 
-def _limits(prepared: PreparedSearch, winner: FoundNetwork) -> tuple[KeptLimit, ...]:
+def _limits(prepared: Priced, winner: FoundNetwork) -> tuple[KeptLimit, ...]:
     genotype = np.array([winner.genotype], dtype=np.uint8)
     kept = []
     for limit in prepared.objective.limits:
@@ -104,9 +104,7 @@ def _limits(prepared: PreparedSearch, winner: FoundNetwork) -> tuple[KeptLimit, 
     return tuple(kept)
 
 
-def _metrics(
-    prepared: PreparedSearch, winner: FoundNetwork, limits: tuple[KeptLimit, ...]
-) -> dict[str, dict[str, Any]]:
+def _metrics(prepared: Priced, winner: FoundNetwork, limits: tuple[KeptLimit, ...]) -> dict[str, dict[str, Any]]:
     """Return every metric of the winner by name, with unit and direction; latencies with their interval."""
     network, genotype = winner.architecture, np.array([winner.genotype], dtype=np.uint8)
     counts = {"madds": network.madds, "params": network.params, "peak_activation_bytes": peak_bytes(network)}
@@ -125,14 +123,14 @@ def _metrics(
     return found
 
 
-def _trade_off(prepared: PreparedSearch, found: SearchResult, one: Metric) -> TradeOff:
+def _trade_off(prepared: Priced, found: SearchResult, one: Metric) -> TradeOff:
     costs, top1 = prepared.measures.values(one, found.evaluated.genotypes), found.evaluated.top1
     front = front_of(top1, [costs])
     chosen = prepared.measures.values(one, np.array([found.winner.genotype], dtype=np.uint8))
     return TradeOff(metric=one, cost=_plain(costs[front]), top1=_plain(top1[front]), chosen=float(chosen[0]))
 
 
-def _columns(prepared: PreparedSearch, found: SearchResult) -> dict[str, tuple[float, ...]]:
+def _columns(prepared: Priced, found: SearchResult) -> dict[str, tuple[float, ...]]:
     """Return what the front's file shows beside its usual columns: further metrics of the front, latency elsewhere."""
     usual = ("latency_ms", "params", "madds")
     names = dict.fromkeys([*prepared.settings.front, *(f"latency_ms@{device}" for device in prepared.settings.also)])

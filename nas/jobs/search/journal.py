@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nas.evaluators import check_top1
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
-from searchspace.support.log import Entry, Log, LogKind, damaged
+from searchspace.support.log import Entry, Log, LogKind, damaged, read_log
 
 # A killed process loses nothing; after a power cut the last second's evaluations are done again.
 KIND = LogKind(format="search-journal/2", name="search journal", older=("search-journal/1",), sync_seconds=1.0)
@@ -72,6 +72,12 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_batches(path: str | Path) -> tuple[Batch, ...]:
+    """Return the batches of a journal without touching it; raises UserError as `Journal` does."""
+    _, entries = read_log(KIND, path)
+    return tuple(_batch(entry, Path(path)) for entry in entries)
 
 
 def _batch(entry: Entry, path: Path) -> Batch:

@@ -34,15 +34,21 @@ from searchspace.support.errors import UserError
 
 
 @dataclass(frozen=True)
-class PreparedSearch:
-    """A search that is possible, to be run once: its space, first latency table, objective, metrics, new strategy."""
+class Priced:
+    """The networks of a search and what they cost: its space, first latency table, objective and metrics."""
 
     settings: SearchSettings
-    scoring: Scoring
     space: SearchSpace
     table: LatencyTable
     objective: Objective
     measures: Measures
+
+
+@dataclass(frozen=True)
+class PreparedSearch(Priced):
+    """A search that is possible, to be run once: beside its costs where accuracies come from, and a new strategy."""
+
+    scoring: Scoring
     strategy: Strategy
 
 
@@ -54,14 +60,18 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     """
     if settings.also and scoring.trains:
         raise UserError("several devices at once are searched with predicted accuracies only: leave --data out")
-    space = scoring.scorable(load_space(settings.space))
+    priced = price(settings, scoring.scorable(load_space(settings.space)))
+    strategy = make_strategy(settings.strategy, priced.objective, settings.seed, settings.evaluations, scoring.learnt)
+    return PreparedSearch(**vars(priced), scoring=scoring, strategy=strategy)
+
+
+def price(settings: SearchSettings, space: SearchSpace) -> Priced:
+    """Compile what the networks of a space cost on every device that the settings name."""
     costs = _costs(settings, space)
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
     objective = Objective(JointCost(*parts) if settings.also else parts[0].cost, settings.budget_ms)
-    measures = Measures(space, {"": parts[0].cost, **costs})
-    strategy = make_strategy(settings.strategy, objective, settings.seed, settings.evaluations, scoring.learnt)
-    return PreparedSearch(settings, scoring, space, parts[0].cost.table, objective, measures, strategy)
+    return Priced(settings, space, parts[0].cost.table, objective, Measures(space, {"": parts[0].cost, **costs}))
 
 
 def _costs(settings: SearchSettings, space: SearchSpace) -> dict[str, CompiledCost]:
@@ -112,11 +122,11 @@ def _search(
     path = folder.file(JOURNAL)
     with Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal:
         return run_search(
-            objective, strategy, evaluator, journal, **size, progress=progress, front=_front_costs(prepared)
+            objective, strategy, evaluator, journal, **size, progress=progress, front=front_costs(prepared)
         )
 
 
-def _front_costs(prepared: PreparedSearch) -> FrontCosts:
+def front_costs(prepared: Priced) -> FrontCosts:
     """Return what gives the metrics of the front for networks of shape (n, choices)."""
     chosen = [metric(name) for name in prepared.settings.front]
     return lambda genotypes: [prepared.measures.values(one, genotypes) for one in chosen]
@@ -156,7 +166,7 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
     winner = NetworkScore("found network", found.winner.architecture, found.winner.top1)
     return SearchSummary(
         winner=_priced(prepared, winner),
-        front=_latency_front(prepared, found),
+        front=latency_front(prepared, found),
         references=_references(prepared, evaluator),
         budget_ms=settings.budget_ms,
         device=settings.device,
@@ -172,7 +182,7 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
     )
 
 
-def _latency_front(prepared: PreparedSearch, found: SearchResult) -> tuple[Point, ...]:
+def latency_front(prepared: Priced, found: SearchResult) -> tuple[Point, ...]:
     """Return the front of top-1 and the first device's latency, fastest first."""
     latency_ms = prepared.measures.values(METRICS["latency_ms"], found.evaluated.genotypes)
     front = front_of(found.evaluated.top1, [latency_ms])

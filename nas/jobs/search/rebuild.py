@@ -1,0 +1,90 @@
+"""The page of a finished search made anew from its folder: from its journal and results, without searching again."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from latency_lut import predict
+from nas.export import ExportRecord
+from nas.jobs.search.ask_tell import SearchResult, result_of
+from nas.jobs.search.figures import figures_of
+from nas.jobs.search.files import EXPORT_JSON, REPORT
+from nas.jobs.search.journal import read_batches
+from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
+from nas.jobs.search.run import Priced, front_costs, latency_front, price
+from nas.jobs.search.scoring import PredictedScoring
+from nas.jobs.search.settings import SearchSettings
+from nas.objectives import joined
+from nas.runs import RunFolder
+from nas.runs.folder import JOURNAL
+from searchspace.architecture import Architecture
+from searchspace.reference import reference
+from searchspace.space import load_space
+from searchspace.support.errors import UserError
+from searchspace.support.json_text import read_json_object
+from searchspace.text import parse
+
+
+def rebuild_page(folder: RunFolder) -> Path:
+    """Write `report.html` of a finished search again and return its path.
+
+    Latencies are those of the tables used now. Raises UserError for a run that has not finished, is no search, or was
+    made in another space or by a table under which its networks cannot be priced.
+    """
+    result = folder.result()
+    chosen, about = folder.started_with()
+    if about.get("job") != "search":
+        raise UserError(f"{folder.path} is no search but a run of nas {about.get('job')}: its page stays as it is")
+    known = {field.name for field in fields(SearchSettings)}
+    settings = SearchSettings(**{name: value for name, value in chosen.items() if name in known})
+    winner = parse(result["architecture"])
+    space = load_space(settings.space)
+    scored_on_images = "data" in chosen
+    space = space.with_classes(winner.classes) if scored_on_images else PredictedScoring().scorable(space)
+    priced = price(settings, space)
+    batches = read_batches(folder.file(JOURNAL))
+    history = [priced.objective.results(priced.space.check(one.genotypes), one.top1) for one in batches]
+    evaluated = joined([results.evaluated for results in history])
+    found = result_of(priced.objective, evaluated, front_costs(priced))
+    summary = _summary(priced, found, result, winner, chosen)
+    path = folder.file(EXPORT_JSON)
+    if path.is_file():
+        summary = replace(summary, export=_export(read_json_object(path, "export file")))
+    return folder.write(REPORT, search_page(summary))
+
+
+def _summary(
+    priced: Priced, found: SearchResult, result: dict[str, Any], winner: Architecture, chosen: dict[str, Any]
+) -> SearchSummary:
+    settings = priced.settings
+
+    def scored(name: str, network: Architecture, top1: float, note: str = "") -> ScoredNetwork:
+        prediction = predict(priced.table, network, settings.extrapolate)
+        return ScoredNetwork(name=name, architecture=network, prediction=prediction, top1=top1, note=note)
+
+    return SearchSummary(
+        winner=scored("found network", winner, result["top1"]),
+        front=latency_front(priced, found),
+        references=tuple(
+            scored(one["network"], reference(one["network"]).with_classes(winner.classes), one["top1"], one["note"])
+            for one in result["references"]
+        ),
+        budget_ms=settings.budget_ms,
+        device=settings.device,
+        space=priced.space.name,
+        seed=settings.seed,
+        evaluations=found.evaluations,
+        table=priced.table,
+        accuracy=result["accuracy"]["label"],
+        accuracy_basis=result["accuracy"]["basis"],
+        settings={name: str(value) for name, value in chosen.items()},
+        findings=result.get("trained", {}),
+        figures=figures_of(priced, found, exported=False),
+    )
+
+
+def _export(document: dict[str, Any]) -> ExportRecord:
+    known = {field.name for field in fields(ExportRecord)}
+    return ExportRecord(**{name: value for name, value in document.items() if name in known})
