@@ -44,11 +44,11 @@ def fit_distant_scale(observations: Sequence[Observation], times_ms: OpTimes) ->
     parts, measured_ms, error_ms = _arrays(observations, times_ms)
     ops = np.array([[sum(observation.counts.values())] for observation in observations])
     columns = np.hstack([parts, ops])
-    doubt = np.ones(len(columns))
+    inflation = np.ones(len(columns))
     for _ in range(_REWEIGHTINGS):
-        found = _solve(columns, measured_ms, error_ms * doubt, _DISTANT_SPREAD)
+        found = _solve(columns, measured_ms, error_ms * inflation, _DISTANT_SPREAD)
         residual = np.abs(columns @ found - measured_ms) / error_ms
-        doubt = np.sqrt(np.maximum(residual, 1.0))
+        inflation = np.sqrt(np.maximum(residual, 1.0))
     return Scale(factors=_factors(found), per_op_ms=round(float(found[-1]), 5))
 
 

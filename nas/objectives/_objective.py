@@ -117,11 +117,11 @@ class Objective:
         """
         pulled = np.array(genotypes)
         for attempt in range(1, _PULLS + 1):
-            dear = np.flatnonzero(~self.affordable(pulled))
-            if not len(dear):
+            over_budget = np.flatnonzero(~self.affordable(pulled))
+            if not len(over_budget):
                 break
-            given_up = rng.random((len(dear), pulled.shape[1])) < (attempt / _PULLS) ** 2
-            pulled[dear] = self.space.canonical(np.where(given_up, self.fastest, pulled[dear]))
+            given_up = rng.random((len(over_budget), pulled.shape[1])) < (attempt / _PULLS) ** 2
+            pulled[over_budget] = self.space.canonical(np.where(given_up, self.fastest, pulled[over_budget]))
         return pulled
 
     def best(self, results: Results) -> int | None:

@@ -1,4 +1,4 @@
-"""A predictor-assisted loop for dear evaluations: fit to what is known, evolve on the fit, evaluate the best of it.
+"""A predictor-assisted loop for costly evaluations: fit to what is known, evolve on the fit, evaluate the best of it.
 
 The predictor is a Gaussian process (scikit-learn) on the choices and the latency, after BANANAS (White et al.,
 arXiv 1910.11858) and NPENAS (Wei et al., arXiv 2003.12857). Its standard deviation decides with its mean: each
@@ -26,7 +26,7 @@ _HYPER = 200  # networks that its lengths are fitted to at most
 
 
 class PredictorAssisted(Strategy):
-    """Evaluates what a Gaussian process on the results so far holds for best, its doubt counted in."""
+    """Evaluates what a Gaussian process on the results so far holds for best, its standard deviation counted in."""
 
     name = "predictor"
 
@@ -47,7 +47,7 @@ class PredictorAssisted(Strategy):
         """Return one that fits about forty times; raises UserError for more evaluations than it is made for."""
         if evaluations > _MOST:
             raise UserError(
-                f"the strategy {cls.name} is made for at most {_MOST:,} dear evaluations: give --evaluations {_MOST} "
+                f"the strategy {cls.name} is made for at most {_MOST:,} costly evaluations: give --evaluations {_MOST} "
                 "or fewer, or another strategy"
             )
         return cls(objective, seed, start=min(max(evaluations // 10, 10), 50), batch=min(max(evaluations // 40, 5), 50))

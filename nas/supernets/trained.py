@@ -43,7 +43,7 @@ def trained_supernet(
     """Return a supernet trained by the settings, on the device it was trained on; goes on from the folder's checkpoint.
 
     With an `objective` only networks are drawn that its search may evaluate, without one any of the space;
-    differentiable training needs one, whose budget it heeds. Raises as `nas.training.train` does, and
+    differentiable training needs one, whose budget it keeps to. Raises as `nas.training.train` does, and
     UserError when the weights to start from are of another supernet.
     """
     from nas.supernets.reuse import identity_of_images, refuse_other_images, take_logits, take_weights

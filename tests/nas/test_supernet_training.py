@@ -258,7 +258,7 @@ def test_likelihoods_of_all_networks_sum_to_one(space):
     assert float(likelihood.sum()) == pytest.approx(1, abs=1e-5)
 
 
-def test_differentiable_search_heeds_the_latency(space, digits):
+def test_differentiable_search_keeps_to_the_latency(space, digits):
     cost = CompiledCost(space, load_device("pixel"), True)
     extremes = cost.extremes()
 

@@ -78,10 +78,10 @@ class SupernetScoring:
                 objective=objective,
             )
         self._trained, self._objective = trained, objective
-        taught = f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"
-        facts = {"supernet": taught if settings.start is None else f"that of {settings.start}; then {taught}"}
+        trained_by = f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"
+        facts = {"supernet": trained_by if settings.start is None else f"that of {settings.start}; then {trained_by}"}
         if trained.logits is not None:
-            facts["architecture learnt"] = _told_of(trained.logits, objective)
+            facts["architecture learnt"] = _learnt_fact(trained.logits, objective)
         return SupernetEvaluator(
             trained.supernet, self.data, seed=settings.seed, search_images=settings.search_images, facts=facts
         )
@@ -198,7 +198,7 @@ def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetS
     return SupernetScoring(settings, data)
 
 
-def _told_of(logits: ArchitectureLogits, objective: Objective) -> str:
+def _learnt_fact(logits: ArchitectureLogits, objective: Objective) -> str:
     """Say what was learnt: the most likely network's latency, and how sure the choices are."""
     (latency_ms,) = objective.cost.latency_ms(logits.most_likely()[None])
     surest = [float(part.max()) for part in logits.probabilities()]
