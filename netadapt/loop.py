@@ -141,19 +141,19 @@ def check_target(architecture: Architecture, pricer: Pricer, target: float, widt
     reach = pricer.price(least)
     if now.upper <= target:
         raise UserError(
-            f"the target {_shown(target, resource.unit)} is not below the network's present {resource.name}, "
-            f"{_shown(now.value, resource.unit)} (at most {_shown(now.upper, resource.unit)}): nothing to slim"
+            f"the target {_with_unit(target, resource.unit)} is not below the network's present {resource.name}, "
+            f"{_with_unit(now.value, resource.unit)} (at most {_with_unit(now.upper, resource.unit)}): nothing to slim"
         )
     if reach.upper > target:
         raise UserError(
-            f"the target {_shown(target, resource.unit)} is out of reach: with every allowed width at its smallest "
-            f"({widths.smallest} channels) the network still takes {_shown(reach.value, resource.unit)} (at most "
-            f"{_shown(reach.upper, resource.unit)}); allow more parts ({', '.join(sorted(widths.parts))} now), smaller "
-            "widths or a larger target"
+            f"the target {_with_unit(target, resource.unit)} is out of reach: with every allowed width at its smallest "
+            f"({widths.smallest} channels) the network still takes {_with_unit(reach.value, resource.unit)} (at most "
+            f"{_with_unit(reach.upper, resource.unit)}); allow more parts ({', '.join(sorted(widths.parts))} now), "
+            "smaller widths or a larger target"
         )
 
 
-def _shown(value: float, unit: str) -> str:
+def _with_unit(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
 
 
@@ -239,7 +239,7 @@ def _planned(position: Position, problem: Problem) -> tuple[float, list[Proposal
         asked /= 2
     raise UserError(
         f"after {position.step} steps no width can shrink further, at "
-        f"{_shown(position.cost.value, problem.pricer.resource.unit)}: allow more parts or smaller widths"
+        f"{_with_unit(position.cost.value, problem.pricer.resource.unit)}: allow more parts or smaller widths"
     )
 
 

@@ -32,7 +32,7 @@ class Host:
         allowed = sorted(os.sched_getaffinity(0))
         chosen = sorted(set(cores)) if cores is not None else allowed[-threads:]
         if not set(chosen) <= set(allowed):
-            raise UserError(f"cores {_listed(chosen)} were asked for, this process may use {_listed(allowed)}")
+            raise UserError(f"cores {_core_list(chosen)} were asked for, this process may use {_core_list(allowed)}")
         if not 1 <= threads <= len(chosen):
             raise UserError(f"{threads} threads were asked for on {len(chosen)} cores; give from 1 to {len(chosen)}")
         self.threads, self.cores, self._allowed = threads, chosen, allowed
@@ -52,7 +52,7 @@ class Host:
             soc=_processor(),
             runtime="LiteRT, XNNPACK",
             runtime_build=runtime_version(),
-            cores=_listed(self.cores),
+            cores=_core_list(self.cores),
             threads=self.threads,
         )
 
@@ -98,5 +98,5 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _listed(cores: Sequence[int]) -> str:
+def _core_list(cores: Sequence[int]) -> str:
     return ",".join(map(str, cores))

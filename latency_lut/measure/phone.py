@@ -159,7 +159,7 @@ def open_phone(
             "phone:PATH (docs/measuring.md says where to get it)"
         )
     connection = Adb(adb, serial)
-    phone = Phone(connection, _placed(connection, benchmark_model), threads, _chosen(connection, threads, cores))
+    phone = Phone(connection, _placed(connection, benchmark_model), threads, _chosen_cores(connection, threads, cores))
     try:
         yield phone
     finally:
@@ -187,7 +187,7 @@ def _placed(adb: Adb, benchmark_model: str) -> str:
     return _BINARY
 
 
-def _chosen(adb: Adb, threads: int, cores: Sequence[int] | None) -> list[int]:
+def _chosen_cores(adb: Adb, threads: int, cores: Sequence[int] | None) -> list[int]:
     """Return the cores asked for, or as many of the fastest as there are threads, the last ones first."""
     fastest = _fastest_khz(adb)
     if cores is not None:

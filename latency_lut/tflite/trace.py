@@ -38,10 +38,10 @@ def trace(module: nn.Module, shape: tuple[int, ...]) -> Trace:
     recorder = _Recorder(source)
     with torch.no_grad(), recorder:
         found = module.eval()(source)
-    return Trace(source, tuple(recorder.calls), _named(found))
+    return Trace(source, tuple(recorder.calls), _named_tensors(found))
 
 
-def _named(found: Any) -> dict[str, Tensor]:
+def _named_tensors(found: Any) -> dict[str, Tensor]:
     match found:
         case Tensor():
             return {"output_0": found}

@@ -39,7 +39,7 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
     )
     console = note_console()
     if not console.is_terminal:
-        yield _written(console)
+        yield _line_watch(console)
         return
     with Bars(*columns, console=console) as bars:
         searching = bars.add_task("Searching", total=evaluations, best="", visible=False, start=False)
@@ -58,7 +58,7 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
         yield Watch(progress=progress, stage=stage)
 
 
-def _written(console: Console) -> Watch:
+def _line_watch(console: Console) -> Watch:
     """Return a watch that writes lines, for logs."""
     from nas.jobs.search.scoring import Watch
 

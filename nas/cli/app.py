@@ -85,7 +85,7 @@ def help_page(text: str) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _listed(entry: CommandEntry) -> Any:
+def _help_stand_in(entry: CommandEntry) -> Any:
     """Return a function that stands for the command in a help page."""
 
     def stand_in() -> None:
@@ -118,7 +118,7 @@ def _assemble() -> typer.Typer:
         groups[name] = typer.Typer(name=name, help=summary, **settings)
         root.add_typer(groups[name], name=name, rich_help_panel=panel)
     for entry in COMMANDS:
-        groups[entry.group].command(entry.name, rich_help_panel=entry.panel)(_listed(entry))
+        groups[entry.group].command(entry.name, rich_help_panel=entry.panel)(_help_stand_in(entry))
     return root
 
 

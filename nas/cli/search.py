@@ -241,15 +241,15 @@ def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wa
     if about["job"] != "search":
         raise UserError(f"{run} is no search but a run of nas {about['job']}: resume it by that command")
     try:
-        settings = SearchSettings(**_part(chosen, SearchSettings))
-        images = SupernetSettings(**_part(chosen, SupernetSettings)) if "data" in chosen else None
+        settings = SearchSettings(**_fields_of(chosen, SearchSettings))
+        images = SupernetSettings(**_fields_of(chosen, SupernetSettings)) if "data" in chosen else None
     except TypeError as error:
         raise UserError(f"{run}/settings.yaml does not hold the settings of a search: {error}") from None
     wanted_export = export if _was_given(context, "export") else about["export"]
     return _Wanted(settings, images, wanted_export, about["netadapt"])
 
 
-def _part(chosen: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
+def _fields_of(chosen: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
     names = {field.name for field in fields(settings)}
     return {name: value for name, value in chosen.items() if name in names}
 

@@ -57,7 +57,7 @@ def export_network(
     or noise from `seed`. Raises UserError when they differ, in which case no file is left, or a package is missing.
     """
     made = _made(network, precision, TRAINED if trained else UNTRAINED, calibration, usage or Usage(), seed, images)
-    return _written(network, path, made, threads)
+    return _write_and_time(network, path, made, threads)
 
 
 def export_trained(
@@ -84,7 +84,7 @@ def export_trained(
             f"the exported model answers as torch on {check.same_answer_pct:.1f} % of {check.images} images, expected "
             f"at least {SAME_ANSWERS_PCT:g} %; no file was written. Check the versions of torch and ai-edge-litert."
         )
-    return _written(network, path, made, threads), check
+    return _write_and_time(network, path, made, threads), check
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _made(
     return _Made(content, precision, weights, source, found, document)
 
 
-def _written(network: Network, path: str | Path, made: _Made, threads: int) -> ExportRecord:
+def _write_and_time(network: Network, path: str | Path, made: _Made, threads: int) -> ExportRecord:
     from latency_lut.tflite.kernels import fallbacks
     from latency_lut.tflite.runtime import runtime_version
 

@@ -86,7 +86,7 @@ class Layout:
 
 def _read_column(plan: StagePlan, genotypes: Genotypes, column: Column) -> Rows:
     """Return the values of one column, shape (n,)."""
-    depth = np.broadcast_to(_chosen(plan.stage.depths, plan.depth_at, genotypes), len(genotypes))
+    depth = np.broadcast_to(_chosen_values(plan.stage.depths, plan.depth_at, genotypes), len(genotypes))
     if column.field == "depth":
         return depth
     values = np.zeros(len(genotypes), dtype=np.int16)
@@ -95,11 +95,11 @@ def _read_column(plan: StagePlan, genotypes: Genotypes, column: Column) -> Rows:
     option = 0 if plan.block_at is None else genotypes[:, plan.block_at]
     for index, bindings in enumerate(plan.layers[column.layer]):
         binding = next(b for b in bindings if b.field == column.field)
-        values = np.where(option == index, _chosen(binding.values, binding.choice, genotypes), values)
+        values = np.where(option == index, _chosen_values(binding.values, binding.choice, genotypes), values)
     return np.where(column.layer < depth, values, 0).astype(np.int16)
 
 
-def _chosen(values: tuple[Any, ...], choice: int | None, genotypes: Genotypes) -> Rows:
+def _chosen_values(values: tuple[Any, ...], choice: int | None, genotypes: Genotypes) -> Rows:
     """Return the value each genotype has, (n,), or the only one, ()."""
     coded = _coded(values)
     return coded[0] if choice is None else coded[genotypes[:, choice]]

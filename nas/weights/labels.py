@@ -31,9 +31,9 @@ def match_labels(
         if tuple(classes) == tuple(labels):
             return Matching(tuple(range(outputs)), "the same labels")
         index_of = _index_by_name(labels)
-        missing = [name for name in classes if _plain(name) not in index_of]
+        missing = [name for name in classes if _normalised_label(name) not in index_of]
         if not missing:
-            return Matching(tuple(index_of[_plain(name)] for name in classes), "labels matched by name")
+            return Matching(tuple(index_of[_normalised_label(name)] for name in classes), "labels matched by name")
     if numbered and outputs < 2 * len(classes) <= 2 * outputs:
         return Matching(tuple(range(len(classes))), "the data set numbers its classes; they are matched by number")
     if labels is None and len(classes) == outputs:
@@ -48,8 +48,8 @@ def match_labels(
 
 def _index_by_name(labels: Sequence[str]) -> dict[str, int]:
     """Return indices by whole label and by its first name, where those are not ambiguous."""
-    whole = [_plain(label) for label in labels]
-    first = [_plain(label.partition(",")[0]) for label in labels]
+    whole = [_normalised_label(label) for label in labels]
+    first = [_normalised_label(label.partition(",")[0]) for label in labels]
     found: dict[str, int] = {}
     for names in (first, whole):
         counts = Counter(names)
@@ -57,5 +57,5 @@ def _index_by_name(labels: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _plain(name: str) -> str:
+def _normalised_label(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())

@@ -196,7 +196,7 @@ class Supernet(nn.Module):
     def _find_path(self, genotype: Genotypes) -> Iterator[_Step]:
         running = self.runs_as(genotype)
         blocks = enumerate(running.placed_blocks())
-        yield _Step("stem", self._part("stem"), self._template(running.stem, lambda: _stem(running.stem)))
+        yield _Step("stem", self._shared_part("stem"), self._template(running.stem, lambda: _stem(running.stem)))
         stream = ""
         read: Reader = genotype.tolist().__getitem__
         for number, plan in enumerate(self.space.plans):
@@ -206,16 +206,16 @@ class Supernet(nn.Module):
                 index, placed = next(blocks)
                 option = 0 if plan.stage.fixed else plan.option(read)
                 key = placed.block, placed.in_channels
-                part = self._part(self._place_name(number, layer, option, stream))
+                part = self._shared_part(self._place_name(number, layer, option, stream))
                 yield _Step(f"blocks.{index}", part, self._template(key, partial(_block, *key)))
                 stream = self._stream(number, option)
         channels = running.blocks[-1].out
         head = self._template(
             (running.head, channels), lambda: _head(running.head, channels, self.classes, self.dropout)
         )
-        yield _Step("head", self._part(f"head{stream}"), head)
+        yield _Step("head", self._shared_part(f"head{stream}"), head)
 
-    def _part(self, name: str) -> SharedPart:
+    def _shared_part(self, name: str) -> SharedPart:
         part = self.parts[name]
         assert isinstance(part, SharedPart)
         return part

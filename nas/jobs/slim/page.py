@@ -37,7 +37,7 @@ def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare
         parts.insert(4, Section("Side by side", _side_by_side(outcome, compare), note))
     if timing is not None:
         parts.append(Section("Exported model", _exported(timing, settings.device)))
-    parts.append(Section("Settings", sections.facts({**_plain(settings), "seed weights": job.seed.weights})))
+    parts.append(Section("Settings", sections.facts({**_settings_facts(settings), "seed weights": job.seed.weights})))
     return render_page(
         title=f"{_title(settings.network)}, slimmed",
         subtitle=f"NetAdapt, {settings.form.value} form, on {settings.data}",
@@ -194,5 +194,5 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
     )
 
 
-def _plain(settings: SlimSettings) -> dict[str, str]:
+def _settings_facts(settings: SlimSettings) -> dict[str, str]:
     return {name.replace("_", " "): str(value) for name, value in asdict(settings).items() if value not in (None, ())}
