@@ -53,17 +53,17 @@ def print_json(document: Any) -> None:
 
 
 def output_console() -> Console:
-    """Return the console for a command's answer (stdout)."""
+    """Return the console for a command's answer (stdout); no text is markup, foreign or ours: use `style`."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)
 
 
 def note_console() -> Console:
     """Return the console for progress and notes (stderr)."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 def print_warnings(warnings: Iterable[str]) -> None:

@@ -137,13 +137,12 @@ def _summary(table: LatencyTable, predictions: list[Prediction]) -> str:
     if len(predictions) == 1:
         (prediction,) = predictions
         lines.append(
-            f"[bold]{prediction.latency_ms:.1f} ms[/bold]  "
-            f"(90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms)"
+            f"{prediction.latency_ms:.1f} ms  (90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms)"
         )
     lines.append(
-        f"[dim]{made.device}, {made.precision.value}, {made.threads} thread, {made.cores}, {made.runtime}; "
-        f"table {made.method.value}, see `nas devices`[/dim]"
+        f"{made.device}, {made.precision.value}, {made.threads} thread, {made.cores}, {made.runtime}; "
+        f"table {made.method.value}, see `nas devices`"
     )
     if any(prediction.extrapolated for prediction in predictions):
-        lines.append("[yellow]Some operations lie outside the measured range: these are estimates.[/yellow]")
+        lines.append("Some operations lie outside the measured range: these are estimates.")
     return "\n".join(lines)

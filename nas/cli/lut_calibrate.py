@@ -81,7 +81,7 @@ def calibrate(
     found = infer_table(Target(device, precision), files, _bases(base))
     found.table.save(path)
     for reason, count in found.skipped.most_common():
-        note_console().print(f"[dim]{count} rows skipped: {reason}[/dim]")
+        note_console().print(f"{count} rows skipped: {reason}", style="dim")
     _report(found, path, json)
 
 
@@ -103,7 +103,7 @@ def _make_again(recipe: str, data: Path | None, path: Path, json: bool) -> None:
     if json:
         print_json(document)
     else:
-        output_console().print(f"[bold]{path}[/bold]: {len(table)} ops")
+        output_console().print(f"{path}: {len(table)} ops")
 
 
 def _report(found: Calibration, path: Path, json: bool) -> None:
@@ -123,7 +123,7 @@ def _report(found: Calibration, path: Path, json: bool) -> None:
         print_json(document)
         return
     console = output_console()
-    console.print(f"[bold]{path}[/bold]: {made.device}, {made.precision.value}, from {made.points_used} measurements")
+    console.print(f"{path}: {made.device}, {made.precision.value}, from {made.points_used} measurements")
     console.print(
         f"error on measurements left out in turn: mean {found.left_out_error_pct:.1f} %; "
         f"90 % are expected within {made.interval_pct:.1f} %"

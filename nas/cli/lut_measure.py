@@ -163,7 +163,7 @@ def _report(table: LatencyTable, path: Path, json: bool) -> None:
         print_json(document)
         return
     console = output_console()
-    console.print(f"[bold]{path}[/bold]: {len(table)} ops of {made.device} ({made.soc})")
+    console.print(f"{path}: {len(table)} ops of {made.device} ({made.soc})")
     if left_one_out.points:
         console.print(f"ops left out of the grid are interpolated within {left_one_out.mean_abs_pct:.1f} % on average")
     if made.left_out_error_pct is not None:

@@ -89,7 +89,7 @@ def validate(
             validation = validate_on_device(table, backend, chosen, on_progress)
         what = f"{len(chosen)} networks timed on {on}"
     for reason, count in validation.skipped.most_common():
-        note_console().print(f"[dim]{count} rows skipped: {reason}[/dim]")
+        note_console().print(f"{count} rows skipped: {reason}", style="dim")
     require_comparisons(validation, f"{what} (for {table.name})")
     if plot is not None:
         write_atomic(plot, png_bytes(draw_validation(validation, f"{device} against {what}")))
@@ -100,7 +100,7 @@ def validate(
     console.print(_figures(validation))
     console.print(_worst(validation.comparisons))
     if rescale:
-        console.print("[yellow]Rescaled to the file: these figures have seen the answers.[/yellow]")
+        console.print("Rescaled to the file: these figures have seen the answers.", style="yellow")
 
 
 def _document(validation: Validation, rescaled: bool) -> dict[str, Any]:

@@ -270,7 +270,7 @@ def print_result(result: dict[str, Any], place: Path) -> None:
     console.print(table)
     if "latency_ms" in result:
         console.print(
-            f"{result['seed_latency_ms']:.1f} ms > [bold]{result['latency_ms']:.1f} ms[/bold] predicted "
+            f"{result['seed_latency_ms']:.1f} ms > {result['latency_ms']:.1f} ms predicted "
             f"(90 % interval {result['low_ms']:.1f} to {result['high_ms']:.1f} ms) in {result['steps']} steps"
         )
     console.print(f"parameters {result['seed_params'] / 1e6:.2f} M > {result['params'] / 1e6:.2f} M, multiply-adds "

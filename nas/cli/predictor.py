@@ -127,7 +127,7 @@ def score(
     console.print(_facts(used.layout.scale, titles))
     for network, score in zip(networks, scores, strict=True):
         if not score.exact:
-            console.print(f"[dim]{network_title(network)} was scored with {', '.join(score.differences)}[/dim]")
+            console.print(f"{network_title(network)} was scored with {', '.join(score.differences)}", style="dim")
 
 
 def _predictor(path: Path | None, space: str) -> Predictor:

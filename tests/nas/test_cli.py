@@ -200,3 +200,17 @@ def test_registry_has_each_command_once() -> None:
     places = [(entry.group, entry.name) for entry in COMMANDS]
     assert len(set(places)) == len(places)
     assert {group for group, _ in places} - {""} == set(_registry.GROUPS)
+
+
+def test_text_that_is_not_ours_is_never_markup() -> None:
+    from rich.table import Table
+
+    from nas.cli._common import output_console
+
+    console = output_console()
+    table = Table("[b]name[/b]")
+    table.add_row("Chip [/rev 2]")
+    with console.capture() as captured:
+        console.print("[proj]/t.csv")
+        console.print(table)
+    assert "[proj]/t.csv" in captured.get() and "[/rev 2]" in captured.get() and "[b]name" in captured.get()
