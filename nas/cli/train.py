@@ -37,7 +37,9 @@ DataOption = Annotated[
         show_default=False,
     ),
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="mobilenetv3, mobilenext or short.")]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="mobilenetv3, mobilenext, short, or fine-tune (from --weights).")
+]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Passes over the images; default: the recipe's.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/train-…")]
 ImageSizeOption = Annotated[
@@ -45,7 +47,7 @@ ImageSizeOption = Annotated[
     typer.Option("--image-size", help="Pixels a side; default: the network's own (of smaller images: theirs)."),
 ]
 WeightsOption = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Start from these weights (safetensors).")
+    str | None, typer.Option("--weights", metavar="FILE", help="Start from these weights: safetensors, tflite or npz.")
 ]
 FromScratchOption = Annotated[
     bool, typer.Option("--from-scratch", help="Ignore the weights in a run folder given as NETWORK.")

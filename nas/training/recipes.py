@@ -171,6 +171,27 @@ def short(epochs: int = 30) -> Recipe:
     )
 
 
+def fine_tune(epochs: int = 5) -> Recipe:
+    """Return a recipe of our own that starts from pretrained weights on a few thousand images.
+
+    The rate is a hundredth of that for a start from nothing: on 3,000 CIFAR-10 images at 96 px MobileNetV2 reached
+    71 % after two epochs at 0.003 and 20 % at 0.02, and 79.5 % after five at 0.001. Small batches make enough steps of
+    few images.
+    """
+    return Recipe(
+        name="fine-tune",
+        source="this project, tuned on CIFAR-10 at 96 px; the classifier is fitted first as in Kumar et al. 2022",
+        epochs=epochs,
+        batch_size=32,
+        optimizer=OptimizerKind.SGD,
+        learning_rate=0.001,
+        nesterov=True,
+        weight_decay=4e-5,
+        schedule=ScheduleKind.COSINE,
+        batch_norm_momentum=0.1,
+    )
+
+
 def supernet(epochs: int = 15) -> Recipe:
     """Return our own recipe for shared weights: AdamW, cosine, warm-up, clipping, no averaged weights.
 
@@ -197,6 +218,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "mobilenetv3": mobilenetv3,
     "mobilenext": mobilenext,
     "short": short,
+    "fine-tune": fine_tune,
 }
 
 

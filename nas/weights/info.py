@@ -75,7 +75,7 @@ class WeightsInfo:
         if self.preparation is not None:
             notes[PREPARATION_KEY] = json.dumps(self.preparation.as_dict())
         if self.labels is not None:
-            notes[LABELS_KEY] = json.dumps(list(self.labels), ensure_ascii=False)
+            notes[LABELS_KEY] = json.dumps(list(self.labels))
         return notes
 
     @classmethod

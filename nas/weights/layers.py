@@ -130,6 +130,8 @@ def _weight(module: nn.Module) -> Tensor:
 
 def _fill(module: nn.Module, layer: FileLayer) -> None:
     weight = _weight(module)
+    if not isinstance(module, ConvBNAct) and layer.norm is not None:
+        layer = _folded(layer, layer.norm)
     weight.copy_(layer.weight.reshape(weight.shape))
     if not isinstance(module, ConvBNAct):
         assert isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None
@@ -150,3 +152,15 @@ def _fill(module: nn.Module, layer: FileLayer) -> None:
     norm.bias.copy_(layer.norm.bias)
     norm.running_mean.copy_(layer.norm.mean - bias)
     norm.running_var.copy_(layer.norm.variance)
+
+
+def _folded(layer: FileLayer, norm: Norm) -> FileLayer:
+    """Return a layer without batch norm that computes the same: ours has none there (MobileNetV4's hidden layer)."""
+    scale = norm.weight.double() / (norm.variance.double() + norm.epsilon).sqrt()
+    bias = torch.zeros(layer.outputs) if layer.bias is None else layer.bias
+    shape = (-1, *[1] * (layer.weight.ndim - 1))
+    return FileLayer(
+        name=layer.name,
+        weight=(layer.weight.double() * scale.reshape(shape)).float(),
+        bias=(norm.bias.double() + (bias.double() - norm.mean.double()) * scale).float(),
+    )

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas.weights import Preparation, WeightsInfo, open_weights
+from nas.data import load_data, sample
+from nas.training.evaluation import evaluate
+from nas.training.start import start_on
+from nas.weights import Preparation, Weights, WeightsInfo, open_weights
+from nas.weights.fit import restore_batch_norm
 from nas.weights.layers import FileLayer, Norm, fill_network
 from searchspace.modules import build_network, empty_network
 from searchspace.reference import reference
@@ -19,6 +23,7 @@ from searchspace.text import parse
 from searchspace.weights import save_weights
 
 TINY = parse("r32,stem_k3_s2_c8_hs,ir_k3_s2_h16_c16_re,ir_k5_s1_h32_c16_re_se8,head_c32_h24_hs,n5")
+TINY_DIGITS = "r16,stem_k3_s2_c16_hs,ir_k3_s2_h32_c16_re,head_c64_hs,n10"
 QUANT = "mobilenet_v2_1.0_224_quant.tflite"
 FLOAT = "mobilenet_v2_1.0_224_float.npz"
 
@@ -234,3 +239,50 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path, count: int) -> None:
                 assert "mutated" in str(error) and len(str(error)) < 1500
             else:
                 assert all(bool(torch.isfinite(t).all()) for t in opened.state.values() if t.is_floating_point())
+
+
+# --- training from them ---------------------------------------------------------------------------------------------
+
+
+def test_restored_batch_norm_is_the_same_function_and_can_be_trained(shared_data: Path) -> None:
+    opened = open_weights(shared_data / "weights" / FLOAT, reference("mobilenet_v2@96"))
+    network = empty_network(opened.architecture)
+    network.load_state_dict(opened.state)
+    spec = f"imagefolder:{shared_data / 'images' / 'imagenet_samples.zip'}"
+    assert opened.info.preparation is not None
+    data = load_data(spec, 96, subset=300, statistics=opened.info.preparation.statistics, quiet=True)
+    batch = sample(data.train, 256, 0)
+    with torch.no_grad():
+        before = network.eval()(batch.images)
+        restore_batch_norm(network, batch.images)
+        after = network.eval()(batch.images)
+        assert (after - before).abs().max() <= 1e-5 * before.abs().max()
+        found = [
+            (outputs.argmax(1) == batch.labels).float().mean().item()
+            for outputs in (before, network.train()(batch.images))
+        ]
+    assert found[0] > 0.3 and abs(found[0] - found[1]) <= 0.02
+
+
+def test_a_classifier_for_other_classes_is_fitted_to_the_data() -> None:
+    data = load_data("digits", 16)
+    start = start_on(parse(TINY_DIGITS), data, None, seed=0)
+    weights = Weights(
+        architecture=start.network.architecture.with_classes(7),
+        state=build_network(parse(TINY_DIGITS).with_classes(7), seed=0).state_dict(),
+        info=WeightsInfo(source="here", labels=tuple("abcdefg")),
+    )
+    fitted = start_on(parse(TINY_DIGITS), data, weights, seed=0)
+    assert "fresh classifier (7 classes there, 10 here), fitted to" in fitted.weights
+    assert evaluate(fitted.network, data.search.batches(64)).top1 > 50  # random features, a fitted classifier
+
+
+def test_a_classifier_whose_classes_are_found_by_name_is_kept_in_the_order_of_the_data() -> None:
+    network = build_network(parse(TINY_DIGITS), seed=1)
+    labels = tuple("5678901234")
+    weights = Weights(
+        architecture=network.architecture, state=network.state_dict(), info=WeightsInfo(source="here", labels=labels)
+    )
+    start = start_on(parse(TINY_DIGITS), load_data("digits", 16), weights, seed=0)
+    expected = network.head.classifier.weight[[labels.index(str(digit)) for digit in range(10)]]
+    assert not start.fresh_classifier and torch.equal(start.network.head.classifier.weight, expected)

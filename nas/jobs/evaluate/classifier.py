@@ -50,7 +50,7 @@ def open_classifier(network: str, weights: str | None, execution: Execution) -> 
     opened = open_weights(found, None if own_run else resolve_network(network))
     architecture = opened.architecture
     if not own_run:
-        asked = resolve_network(network).with_classes(architecture.classes)
+        asked = resolve_network(network).with_classes(architecture.classes).with_padding(architecture.padding)
         if asked.with_resolution(architecture.resolution) != architecture:
             raise UserError(
                 f"{found} holds weights of another network: {architecture}, not {asked}; leave out NETWORK's changes"

@@ -11,7 +11,7 @@ from typing import Any
 from latency_lut import LatencyTable
 from latency_lut.devices import load_device
 from nas.data import Data, Split, load_data, sample
-from nas.export import Usage, require_precision
+from nas.export import Usage, preparation_of, require_precision
 from nas.jobs.train.page import train_page
 from nas.report.curve import draw_curve
 from nas.report.drawing import write_picture
@@ -24,7 +24,8 @@ from nas.training.history import EpochRecord, History, Observer
 from nas.training.loop import train
 from nas.training.recipes import Recipe, recipe
 from nas.training.resolution import change_of_form
-from nas.training.start import Start, find_weights, start_network
+from nas.training.start import Start, find_weights, start_on
+from nas.weights import Weights, open_weights
 from searchspace.low_resolution import network_asked_for
 from searchspace.modules import Network
 from searchspace.resolve import resolve_network
@@ -114,15 +115,10 @@ def prepare(
         require_precision(settings.precision)
     weights = find_weights(settings.network, settings.weights, settings.from_scratch)
     given = resolve_network(settings.network)
-    data = _load(settings, given.resolution, decoding)
-    start = start_network(
-        network_asked_for(given, settings.image_size),
-        image_size=data.image_size,
-        classes=len(data.classes),
-        weights=weights,
-        seed=settings.seed,
-        dropped_strides=settings.drop_strides,
-    )
+    asked = network_asked_for(given, settings.image_size)
+    opened = open_weights(weights, asked) if weights is not None else None
+    data = _load(settings, given.resolution, opened, decoding)
+    start = start_on(asked, data, opened, seed=settings.seed, dropped_strides=settings.drop_strides)
     change = change_of_form(given, start.asked, start.form, _known_table(settings.network))
     folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume)
     return TrainJob(
@@ -200,14 +196,26 @@ class _Log:
         self.observer.epoch_done(record)
 
 
-def _load(settings: TrainSettings, resolution: int, decoding: Callable[[int, int], None] | None) -> Data:
+def _load(
+    settings: TrainSettings,
+    resolution: int,
+    weights: Weights | None,
+    decoding: Callable[[int, int], None] | None,
+) -> Data:
+    """Load the data, prepared as the weights expect and by default at the size they were trained at."""
+    size, preparation = settings.image_size, None
+    if weights is not None:
+        size = size or weights.architecture.resolution
+        preparation = weights.info.preparation
+
     def load() -> Data:
         return load_data(
             settings.data,
-            settings.image_size,
+            size,
             settings.seed,
             settings.subset,
             resolution=resolution,
+            statistics=preparation.statistics if preparation is not None else None,
             progress=decoding,
         )
 
@@ -245,7 +253,12 @@ def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
         "madds": architecture.madds,
         "weights": job.start.weights,
         "data": job.settings.data,
+        "evaluated": {"network": str(running), "data": job.settings.data, "part": "test"},
         "classes": len(job.data.classes),
+        "labels": list(job.data.classes),
+        "preparation": preparation_of(job.data).as_dict(),
+        "weights_notes": list(job.start.info.notes) if job.start.info is not None else [],
+        "data_notes": list(job.data.notes),
         "image_size": job.data.image_size,
         "train_images": len(job.data.train),
         "recipe": asdict(job.recipe),
