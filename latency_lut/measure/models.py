@@ -100,13 +100,25 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
         case OpKind.CONV | OpKind.DWCONV | OpKind.LINEAR:
             depthwise = op.kind is OpKind.DWCONV
             return layers.convolve(
-                graph, source, constants, stride=op.stride, depthwise=depthwise, activation=layers.RELU6
+                graph,
+                source,
+                constants,
+                stride=op.stride,
+                dilation=op.dilation,
+                depthwise=depthwise,
+                activation=layers.RELU6,
             )
         case OpKind.POOL:
             return layers.mean(graph, source, keep_dims=True)
         case OpKind.PAD:
             half = op.kernel // 2
             return layers.pad(graph, source, half, half, half, half)
+        case OpKind.MAXPOOL:
+            return layers.pooled(graph, source, "MAX_POOL_2D", op.kernel, op.stride, layers.SAME)
+        case OpKind.AVGPOOL:
+            return layers.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel, op.stride, layers.SAME)
+        case OpKind.RELU:
+            return graph.operator("RELU", [source], graph.shape(source))
         case OpKind.SIGMOID:
             return layers.multiply(graph, source, constants[0])
         case OpKind.HSWISH:

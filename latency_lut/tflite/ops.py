@@ -11,7 +11,10 @@ from searchspace.support.errors import UserError
 
 # What costs next to nothing beside the rest, or is part of what is priced as another op.
 _FREE = frozenset({"RESHAPE", "SQUEEZE", "SOFTMAX", "QUANTIZE", "DEQUANTIZE", "SLICE", "STRIDED_SLICE", "SPLIT"})
-_UNPRICED = frozenset({"PAD", "RELU", "RELU6", "TRANSPOSE", "MUL", "ADD"})
+_UNPRICED = frozenset({"RELU", "RELU6", "TRANSPOSE", "MUL", "ADD"})
+
+
+_VALID = 1  # Padding.VALID of the TFLite schema
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,32 @@ def _convolution(operator: Operator) -> Op:
     options, weights = operator.options, operator.inputs[1]
     assert weights is not None
     size, channels = _map(operator, _source(operator))
-    out_size, out = _map(operator, operator.outputs[0])
+    out = _map(operator, operator.outputs[0])[1]
     kernel, stride = weights.shape[1], options["strideW"]
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
     plain = weights.shape[2] == kernel and options["strideH"] == stride and options.get("dilationWFactor", 1) == 1
     if not plain or (out != channels if depthwise else weights.shape[3] != channels):
         raise _unknown(operator, "expected square kernels, one stride, no dilation, no groups but depthwise")
+    if options["padding"] == _VALID:  # behind a PAD, or with the map shrinking: the SAME one that gives the same map
+        size -= kernel - 1
     if depthwise:
         return Op(OpKind.DWCONV, size, channels, channels, kernel, stride)
     if size == kernel == 1:
         return Op(OpKind.LINEAR, 1, channels, out)
-    # VALID padding behind a PAD: priced as the SAME convolution that gives the same map.
-    return Op(OpKind.CONV, size if -(-size // stride) == out_size else out_size * stride, channels, out, kernel, stride)
+    return Op(OpKind.CONV, size, channels, out, kernel, stride)
+
+
+def _pad(operator: Operator) -> Op:
+    """Return zeros as many on each side of a map."""
+    size, channels = _map(operator, _source(operator))
+    amounts = operator.inputs[1]
+    if amounts is None or amounts.constant is None:
+        raise _unknown(operator, "expected constant amounts")
+    around = {int(amount) for amount in amounts.constant[1:3].ravel()}
+    if len(around) != 1 or amounts.constant[[0, 3]].any():
+        # As much on one side only is what TensorFlow's SAME would do by itself: priced as half a kernel around.
+        around = {max(around)}
+    return Op(OpKind.PAD, size, channels, channels, 2 * around.pop() + 1)
 
 
 def _source(operator: Operator) -> Tensor:
@@ -145,6 +162,7 @@ def _concatenation(operator: Operator) -> Op:
 
 _READERS: dict[str, Callable[[Operator], Op | None]] = {
     "CONV_2D": _convolution,
+    "PAD": _pad,
     "DEPTHWISE_CONV_2D": _convolution,
     "FULLY_CONNECTED": _linear,
     "MEAN": _pool,

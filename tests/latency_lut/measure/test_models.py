@@ -23,6 +23,10 @@ OPS = [
     Op(OpKind.SCALE, 8, 16, 16),
     Op(OpKind.SIGMOID, 1, 16, 16),
     Op(OpKind.HSWISH, 8, 16, 16),
+    Op(OpKind.RELU, 8, 16, 16),
+    Op(OpKind.MAXPOOL, 8, 16, 16, 3, 2),
+    Op(OpKind.AVGPOOL, 8, 16, 16, 3, 1),
+    Op(OpKind.DWCONV, 9, 16, 16, 3, 1, 2),
 ]
 
 

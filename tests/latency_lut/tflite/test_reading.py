@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from latency_lut.tflite.quantise import quantise_int8
 from latency_lut.tflite.read import read_graph
 from nas.cli.app import app
 from searchspace import reference
+from searchspace.architecture import Padding
 from searchspace.modules import build_network
 from searchspace.support.errors import UserError
 
@@ -38,6 +40,12 @@ def test_our_files_hold_the_ops_of_their_architecture(name, form):
     assert graph.precision == ("int8" if form == "int8" else "float32")
     found = found_ops(graph)
     assert Counter(op for _, op in found.ops) == counted(network.architecture) and not found.unpriced
+
+
+def test_symmetric_padding_is_read_as_the_ops_that_were_priced():
+    architecture = replace(reference("mobilenet_v3_small@128"), padding=Padding.SYMMETRIC)
+    found = found_ops(read_graph(module_model(build_network(architecture, seed=0), (1, 3, 128, 128))))
+    assert Counter(op for _, op in found.ops) == counted(architecture) and not found.unpriced
 
 
 @needs_data
