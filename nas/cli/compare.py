@@ -93,5 +93,6 @@ def _print_result(result: dict[str, Any], place: Path) -> None:
     for row in table_rows(result):
         table.add_row(*row)
     console = output_console()
+    console.width = max(console.width, 112)  # a table cut off in a pipe would help nobody
     console.print(table)
     console.print("\n" + "\n".join([*notes(result), f"Written to {place}."]), markup=False, highlight=False)
