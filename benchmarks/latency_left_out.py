@@ -1,14 +1,18 @@
-"""Draw how near the shipped tables' method comes to measurements that it did not see.
+"""How near the shipped tables' method comes to networks that it did not see, alone or with their whole families.
 
-    python benchmarks/latency_left_out.py FOLDER docs/img/latency_left_out.png
+    python benchmarks/latency_left_out.py FOLDER [docs/img/latency_left_out.png]
 
-Every point is a measured block or network beside its prediction from all the others (Gaussian process, closed form).
+FOLDER holds the published measurements. Prints, for every table made from measurements of its own: count and mean error
+of networks left out alone and of whole families left out, how many lie inside the 90 % interval, and its mean half
+width. The intervals are those that a table would give: the doubt as it is allotted to ops
+(`latency_lut.calibrate.doubt`). With a second argument, draws the picture of docs/latency.md. Takes some three minutes
+on one core.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +21,37 @@ from matplotlib.figure import Figure
 
 from latency_lut import Precision
 from latency_lut.calibrate.inference import Inference
-from latency_lut.calibrate.recipes import end_to_end_inference, pixel1_inference
+from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, half_width_pct, off_pct
+from latency_lut.calibrate.recipes import end_to_end_inference, end_to_end_left_out, pixel1_inference, pixel1_left_out
 from latency_lut.samples import Target
 from nas.report.pictures import png_bytes
 from searchspace.support.files import write_atomic
 
 Chosen = Callable[[int], bool]
+COLUMNS = "{:<18}{:<16}{:<10}{:>6}{:>12}{:>10}{:>14}"
+
+
+def print_table(data: Path) -> None:
+    print(COLUMNS.format("table", "scale", "left out", "count", "mean error", "inside", "half width"))
+    pixel1, _ = pixel1_inference(data)
+    print_rows("pixel1", pixel1_left_out(pixel1, as_table=True))
+    for device in ("pixel4", "galaxy_s10"):
+        for precision in Precision:
+            inference = end_to_end_inference(data, Target(device, precision))
+            name = device if precision is Precision.FLOAT32 else f"{device}_{precision.value}"
+            print_rows(name, end_to_end_left_out(inference, as_table=True))
+
+
+def print_rows(table: str, points: Sequence[LeftOut]) -> None:
+    terms = calibrate_interval(points)
+    groups = [(view, alone) for view in sorted(terms.interval_pct) for alone in (True, False)]
+    for view, alone in groups:
+        chosen = [point for point in points if point.view == view and (not point.family) == alone]
+        widths = [half_width_pct(point, terms.doubt_share, terms.interval_pct[view]) for point in chosen]
+        inside = np.mean([off_pct(point) <= width for point, width in zip(chosen, widths, strict=True)])
+        mean_pct = np.mean([abs(point.error_pct) for point in chosen])
+        row = table, view or "own", "networks" if alone else "families", len(chosen)
+        print(COLUMNS.format(*row, f"{mean_pct:.1f} %", f"{100 * inside:.0f} %", f"{np.mean(widths):.1f} %"))
 
 
 def scatter(axes: Axes, inference: Inference, chosen: Chosen, label: str) -> None:
@@ -61,6 +90,8 @@ def draw(data: Path) -> Figure:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    write_atomic(sys.argv[2], png_bytes(draw(Path(sys.argv[1]))))
+    print_table(Path(sys.argv[1]))
+    if len(sys.argv) == 3:
+        write_atomic(sys.argv[2], png_bytes(draw(Path(sys.argv[1]))))

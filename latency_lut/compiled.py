@@ -17,7 +17,7 @@ from searchspace.choices import Genotypes
 from searchspace.ops import Op
 from searchspace.space import SearchSpace
 
-_LATENCY, _VARIANCE, _EXTRAPOLATED = range(3)
+_LATENCY, _VARIANCE, _SHARED, _EXTRAPOLATED = range(4)
 
 
 class Extremes(NamedTuple):
@@ -50,6 +50,7 @@ class CompiledCost:
         costs = (
             lambda op: priced(op).latency_ms,
             lambda op: priced(op).variance_ms2,
+            lambda op: priced(op).shared_ms,
             lambda op: float(priced(op).extrapolated),
         )
         self._sums = SlotSums(space, costs)
@@ -66,9 +67,9 @@ class CompiledCost:
 
     def interval_ms(self, genotypes: ArrayLike) -> tuple[Values, Values]:
         """Return the lower and the upper ends of the 90 % intervals."""
-        sums, variance_ms2 = self._sums(genotypes, [_LATENCY, _VARIANCE])
+        sums, variance_ms2, shared_ms = self._sums(genotypes, [_LATENCY, _VARIANCE, _SHARED])
         latency_ms = sums + self.overhead_ms
-        half_ms = half_interval_ms(latency_ms, variance_ms2, self.table.provenance)
+        half_ms = half_interval_ms(latency_ms, variance_ms2, shared_ms, self.table.provenance)
         return np.maximum(latency_ms - half_ms, 0.0), latency_ms + half_ms
 
     def low_ms(self, genotypes: ArrayLike) -> Values:

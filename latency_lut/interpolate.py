@@ -37,15 +37,16 @@ class Grid:
         self.inputs = sorted({inputs for inputs, _ in points})
         self.outputs = [1] if self.diagonal else sorted({outputs for _, outputs in points})
         latency_ms = np.full((len(self.inputs), len(self.outputs)), np.nan)
-        spread_ms = latency_ms.copy()
+        spread_ms, shared_ms = latency_ms.copy(), latency_ms.copy()
         for (inputs, outputs), point in points.items():
             cell = (
                 bisect_left(self.inputs, inputs),
                 0 if self.diagonal else bisect_left(self.outputs, outputs),
             )
-            latency_ms[cell], spread_ms[cell] = point.latency_ms, point.spread_ms
+            latency_ms[cell], spread_ms[cell], shared_ms[cell] = point.latency_ms, point.spread_ms, point.shared_ms
         self._latency_ms = _completed(latency_ms, self.inputs, self.outputs).tolist()
         self._spread_ms = _filled(spread_ms, self.inputs, self.outputs).tolist()
+        self._shared_ms = _filled(shared_ms, self.inputs, self.outputs).tolist()
 
     def point(self, inputs: int, outputs: int) -> Estimate | None:
         """Return the interpolated point, None where the measured channels do not enclose it."""
@@ -53,12 +54,14 @@ class Grid:
             return None
         rows = _weights(self.inputs, inputs)
         columns = [(0, 1.0)] if self.diagonal else _weights(self.outputs, outputs)
-        latency_ms = spread_ms = 0.0
+        latency_ms = spread_ms = shared_ms = 0.0
         for row, row_weight in rows:
             for column, column_weight in columns:
                 latency_ms += row_weight * column_weight * self._latency_ms[row][column]
                 spread_ms += row_weight * column_weight * self._spread_ms[row][column]
-        return Estimate(latency_ms, spread_ms) if rows and columns and not math.isnan(latency_ms) else None
+                shared_ms += row_weight * column_weight * self._shared_ms[row][column]
+        known = rows and columns and not math.isnan(latency_ms)
+        return Estimate(latency_ms, spread_ms, shared_ms=shared_ms) if known else None
 
     def nearest(self, inputs: int, outputs: int) -> tuple[int, int]:
         """Return the channels of the measured point nearest in log distance."""
@@ -156,6 +159,7 @@ class Interpolator:
         return Estimate(
             (1.0 - share) * at_small.latency_ms + share * at_large.latency_ms,
             (1.0 - share) * at_small.spread_ms + share * at_large.spread_ms,
+            shared_ms=(1.0 - share) * at_small.shared_ms + share * at_large.shared_ms,
         )
 
     def beyond(self, op: Op) -> Estimate | None:
@@ -178,7 +182,8 @@ class Interpolator:
         ratio = _work(op) / _work(Op(kind, size, inputs, outputs, kernel, stride))
         latency_ms = known.latency_ms * ratio
         doubt = _EXTRAPOLATION_ERROR * max(abs(math.log2(ratio)), 1.0)
-        return Estimate(latency_ms, math.hypot(known.spread_ms * ratio, doubt * latency_ms), extrapolated=True)
+        spread_ms = math.hypot(known.spread_ms * ratio, doubt * latency_ms)
+        return Estimate(latency_ms, spread_ms, extrapolated=True, shared_ms=known.shared_ms * ratio)
 
     def measured_range(self, op: Op) -> str:
         """Say in words what is measured near an op that is not."""

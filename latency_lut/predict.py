@@ -32,6 +32,7 @@ class OpLatency(NamedTuple):
     op: Op
     latency_ms: float
     variance_ms2: float
+    shared_ms: float
     extrapolated: bool
 
 
@@ -83,11 +84,13 @@ def op_latency(table: LatencyTable, op: Op, allow_extrapolation: bool = False) -
     """Return what an op adds to the time of a network; raises UnmeasuredOp outside the measured range."""
     entry = table.entry(op, allow_extrapolation)
     scale = table.provenance.scale
-    spread_ms = scale.factors.get(op.kind, 1.0) * entry.spread_ms
+    factor = scale.factors.get(op.kind, 1.0)
+    spread_ms = factor * entry.spread_ms
     return OpLatency(
         op,
         _rounded(scale.op_ms(op.kind, entry.latency_ms), _LATENCY_STEPS),
         _rounded(spread_ms * spread_ms, _VARIANCE_STEPS),
+        _rounded(factor * entry.shared_ms, _LATENCY_STEPS),
         entry.extrapolated,
     )
 
@@ -100,13 +103,17 @@ def overhead_ms(provenance: Provenance) -> float:
 Milliseconds = TypeVar("Milliseconds", float, NDArray[np.float64])
 
 
-def half_interval_ms(latency_ms: Milliseconds, variance_ms2: Milliseconds, provenance: Provenance) -> Milliseconds:
-    """Return half the width of the 90 % interval, elementwise: spread of the entries and error of the model.
+def half_interval_ms(
+    latency_ms: Milliseconds, variance_ms2: Milliseconds, shared_ms: Milliseconds, provenance: Provenance
+) -> Milliseconds:
+    """Return half the width of the 90 % interval, elementwise, from sums over the ops of a network.
 
-    half^2 = (1.645^2 x variance) + (interval_pct / 100 x latency)^2
+    half^2 = 1.645^2 x (variance + shared^2) + (interval_pct / 100 x latency)^2: the ops' own standard deviations
+    average out, what they share adds up, and the last term is the error that sums of ops leave where all was timed.
     """
     model = provenance.network_interval_pct / 100 * latency_ms
-    return np.sqrt(_Z_90**2 * variance_ms2 + model * model)  # type: ignore[no-any-return]
+    entries = _Z_90**2 * (variance_ms2 + shared_ms * shared_ms)
+    return np.sqrt(entries + model * model)  # type: ignore[no-any-return]
 
 
 def _predict(
@@ -116,15 +123,16 @@ def _predict(
     allow_extrapolation: bool,
 ) -> Prediction:
     priced = []
-    latency_ms, variance_ms2, extrapolated = overhead, 0.0, False
+    latency_ms, variance_ms2, shared_ms, extrapolated = overhead, 0.0, 0.0, False
     for name, ops in layers:
         costs = tuple(op_latency(table, op, allow_extrapolation) for op in ops)
         layer_ms = sum(cost.latency_ms for cost in costs)
         latency_ms += layer_ms
         variance_ms2 += sum(cost.variance_ms2 for cost in costs)
+        shared_ms += sum(cost.shared_ms for cost in costs)
         extrapolated |= any(cost.extrapolated for cost in costs)
         priced.append(LayerLatency(name, layer_ms, costs))
-    half = float(half_interval_ms(latency_ms, variance_ms2, table.provenance))
+    half = float(half_interval_ms(latency_ms, variance_ms2, shared_ms, table.provenance))
     low_ms = max(latency_ms - half, 0.0)
     return Prediction(latency_ms, low_ms, latency_ms + half, overhead, extrapolated, tuple(priced))
 

@@ -147,7 +147,7 @@ class LatencyTable:
         if within is None:
             return self._interpolator.beyond(op) or Estimate(math.nan, extrapolated=True)
         error_ms = self.provenance.interpolation_error_pct / 100 * within.latency_ms
-        return Estimate(within.latency_ms, math.hypot(within.spread_ms, error_ms))
+        return within._replace(spread_ms=math.hypot(within.spread_ms, error_ms))
 
     def _unmeasured(self, op: Op) -> UnmeasuredOp:
         return UnmeasuredOp(
@@ -166,7 +166,8 @@ def _shape(op: Op) -> tuple[int, int, int, int, int]:
 
 
 def _checked(op: Op, entry: Estimate) -> Estimate:
-    for name, value in (("latency_ms", entry.latency_ms), ("spread_ms", entry.spread_ms)):
+    for name in ("latency_ms", "spread_ms", "shared_ms"):
+        value = getattr(entry, name)
         if not 0 <= value < _LONGEST_MS:
             raise UserError(f"{op}: {name} must be from 0 to less than {_LONGEST_MS:g} milliseconds, not {value}")
     if not 0 <= entry.runs <= _MOST_RUNS:
@@ -175,4 +176,6 @@ def _checked(op: Op, entry: Estimate) -> Estimate:
         raise UserError(f"{op}: sizes, channels, kernel and stride must be from 1 to {LARGEST_SIZE}")
     if entry.extrapolated:
         raise UserError(f"{op}: an extrapolated time is no measurement and cannot become a table's entry")
-    return Estimate(round(float(entry.latency_ms), DECIMALS), round(float(entry.spread_ms), DECIMALS), entry.runs)
+    times = (round(float(value), DECIMALS) for value in (entry.latency_ms, entry.spread_ms, entry.shared_ms))
+    latency_ms, spread_ms, shared_ms = times
+    return Estimate(latency_ms, spread_ms, entry.runs, shared_ms=shared_ms)

@@ -26,10 +26,11 @@ from searchspace.ops import Op
 
 
 class LayerCost(NamedTuple):
-    """What one layer adds to its network, and the variance of that figure."""
+    """What one layer adds to its network: the figure, its variance, and what it is off by together with the others."""
 
     value: float
     variance: float = 0.0
+    shared: float = 0.0
 
 
 class Cost(NamedTuple):
@@ -49,8 +50,8 @@ class Resource(Protocol):
         """Return the cost of one layer."""
         ...
 
-    def network(self, value: float, variance: float) -> Cost:
-        """Return the cost of a network whose layers sum to `value` and `variance`."""
+    def network(self, layers: LayerCost) -> Cost:
+        """Return the cost of a network whose layers sum to `layers`."""
         ...
 
 
@@ -68,20 +69,22 @@ class Latency:
 
     def layer(self, ops: Sequence[Op]) -> LayerCost:
         """Return the latency of a layer and its variance in square milliseconds."""
-        value = variance = 0.0
+        value = variance = shared = 0.0
         for op in ops:
             known = self._known.get(op)
             if known is None:
                 priced = op_latency(self.table, op, self.allow_extrapolation)
-                known = self._known[op] = LayerCost(priced.latency_ms, priced.variance_ms2)
+                known = self._known[op] = LayerCost(priced.latency_ms, priced.variance_ms2, priced.shared_ms)
             value += known.value
             variance += known.variance
-        return LayerCost(value, variance)
+            shared += known.shared
+        return LayerCost(value, variance, shared)
 
-    def network(self, value: float, variance: float) -> Cost:
+    def network(self, layers: LayerCost) -> Cost:
         """Return the latency of a whole network, what it takes beside its layers included."""
-        latency_ms = value + self._overhead_ms
-        half_ms = half_interval_ms(np.float64(latency_ms), np.float64(variance), self.table.provenance)
+        latency_ms = layers.value + self._overhead_ms
+        sums = np.float64(latency_ms), np.float64(layers.variance), np.float64(layers.shared)
+        half_ms = half_interval_ms(*sums, self.table.provenance)
         return Cost(latency_ms, latency_ms + float(half_ms))
 
 
@@ -94,9 +97,9 @@ class Madds:
         """Return the multiply-adds of a layer."""
         return LayerCost(sum(op.madds for op in ops))
 
-    def network(self, value: float, variance: float) -> Cost:
+    def network(self, layers: LayerCost) -> Cost:
         """Return the sum itself: counts have no interval."""
-        return Cost(value, value)
+        return Cost(layers.value, layers.value)
 
 
 class Params:
@@ -108,9 +111,9 @@ class Params:
         """Return the parameters of a layer."""
         return LayerCost(sum(op.params for op in ops))
 
-    def network(self, value: float, variance: float) -> Cost:
+    def network(self, layers: LayerCost) -> Cost:
         """Return the sum itself: counts have no interval."""
-        return Cost(value, value)
+        return Cost(layers.value, layers.value)
 
 
 class Pricer:
@@ -139,7 +142,7 @@ class Pricer:
 
     def total(self, layers: Sequence[LayerCost]) -> Cost:
         """Return the cost of the network with these layers."""
-        return self.resource.network(sum(layer.value for layer in layers), sum(layer.variance for layer in layers))
+        return self.resource.network(LayerCost(*map(sum, zip(*layers, strict=True))))
 
     def layer(self, layer: int, part: Stem | Block | Head, in_channels: int) -> LayerCost:
         """Return the cost of `part` in the place of one layer: 0 is the stem, 1 to n the blocks, n + 1 the head."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +17,35 @@ from latency_lut.provenance import Provenance
 from latency_lut.table import LatencyTable
 from searchspace.ops import Op, OpKind
 
-# The doubts about single ops of a block largely cancel in its sum, which is what was measured; predictions add them
-# as if independent. This share of them makes intervals of sums neither too wide nor blind to ops never seen.
-_SPREAD_SHARE = 0.02
+
+class OpDoubt(Protocol):
+    """Standard deviations of the entries of a table: what ops have of their own, and what they share."""
+
+    def spread_ms(
+        self, ops: Sequence[Op], latency_ms: NDArray[np.float64], sd_ms: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return each op's own part, shape (ops,), given the process's standard deviations."""
+        ...
+
+    def shared_ms(self, ops: Sequence[Op], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return each op's shared part, shape (ops,)."""
+        ...
+
+
 _LEAST_MS = 1e-4
 _MANY = 30
 
 
-def build_table(process: OpProcess, seen: Iterable[Op], provenance: Provenance) -> LatencyTable:
-    """Return the table of the grid and of the ops `seen`, with the process's times."""
+def build_table(process: OpProcess, seen: Iterable[Op], provenance: Provenance, doubt: OpDoubt) -> LatencyTable:
+    """Return the table of the grid and of the ops `seen`, with the process's times and the doubt about them."""
     seen = set(seen)
     ops = table_ops(seen)
     mean_ms, sd_ms = process.estimate(ops)
     times = _grown_with_channels(dict(zip(ops, np.maximum(mean_ms, _LEAST_MS).tolist(), strict=True)), seen)
-    entries = {op: Estimate(times[op], float(sd) * _SPREAD_SHARE) for op, sd in zip(ops, sd_ms, strict=True)}
-    return LatencyTable(provenance, entries)
+    latency_ms = np.array([times[op] for op in ops])
+    columns = latency_ms, doubt.spread_ms(ops, latency_ms, sd_ms), doubt.shared_ms(ops, latency_ms)
+    rows = zip(ops, *(column.tolist() for column in columns), strict=True)
+    return LatencyTable(provenance, {op: Estimate(time, spread, shared_ms=shared) for op, time, spread, shared in rows})
 
 
 def _grown_with_channels(times: Mapping[Op, float], seen: Set[Op]) -> dict[Op, float]:
@@ -69,6 +84,15 @@ def interval_pct(errors: NDArray[np.float64]) -> float:
     else:
         value = absolute[min(math.ceil(0.9 * (len(absolute) + 1)), len(absolute)) - 1]
     return round(100.0 * float(value), 2)
+
+
+def interval_beside_pct(errors: NDArray[np.float64], doubt_share: float) -> float:
+    """Return `interval_pct` less what the doubt of the entries already gives, at least half of it.
+
+    `doubt_share` is one standard deviation of that doubt, as a share of a network's time.
+    """
+    whole = interval_pct(errors)
+    return round(max(math.sqrt(max(whole**2 - (164.5 * doubt_share) ** 2, 0.0)), whole / 2), 2)
 
 
 def mean_abs_pct(errors: Sequence[float] | NDArray[np.float64]) -> float:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_lut.calibrate.adapt import nearest_base
-from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
+from latency_lut.calibrate.assemble import OpDoubt, build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.costs import nominal_costs
+from latency_lut.calibrate.doubt import allot
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.networkfiles import read_samples
@@ -31,6 +32,7 @@ _NETWORK_ERROR, _BLOCK_ERROR, _BLOCK_LEAST_MS = 0.02, 0.01, 0.005
 _FEWEST = 2
 _FEWEST_WITHOUT_BASE = 8
 _INTERPOLATION_PCT = 4.0
+_DOUBT_SHARE = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,18 @@ def calibrate(target: Target, files: Iterable[Path], bases: Sequence[LatencyTabl
     if bases:
         base, adaptation = nearest_base(bases, observations)
         process, errors, plain = adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
+        doubt: OpDoubt = adaptation.doubt
+        half_width_pct = adaptation.interval_pct
         structure = base.path.stem if base.path else base.provenance.device
     else:
         inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
         process, errors, plain, structure = inference.process, inference.left_out_errors, None, None
-    provenance = _provenance(target, files, len(observations), errors, structure)
+        doubt = allot(process, observations).scaled(_DOUBT_SHARE)
+        half_width_pct = interval_pct(errors)
+    provenance = _provenance(target, files, len(observations), errors, structure, half_width_pct)
     seen = {op for observation in observations for op in observation.counts}
     return Calibration(
-        table=build_table(process, seen, provenance),
+        table=build_table(process, seen, provenance, doubt),
         base=structure,
         left_out_error_pct=mean_abs_pct(errors),
         plain_scaling_error_pct=None if plain is None else mean_abs_pct(plain),
@@ -101,7 +107,12 @@ def _observations(target: Target, files: Iterable[Path]) -> tuple[list[Observati
 
 
 def _provenance(
-    target: Target, files: Iterable[Path], points: int, errors: NDArray[np.float64], base: str | None
+    target: Target,
+    files: Iterable[Path],
+    points: int,
+    errors: NDArray[np.float64],
+    base: str | None,
+    half_width_pct: float,
 ) -> Provenance:
     return Provenance(
         device=target.device,
@@ -119,6 +130,6 @@ def _provenance(
         points_used=points,
         left_out_error_pct=mean_abs_pct(errors),
         interpolation_error_pct=_INTERPOLATION_PCT,
-        interval_pct=interval_pct(errors),
+        interval_pct=half_width_pct,
         notes=f"structure of the {base} table" if base else "from first principles",
     )

@@ -16,6 +16,7 @@ from latency_lut.provenance import Scale
 
 _ROUNDS = 3
 _MANY = 40
+PULL = 0.3
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def infer(
     observations: Sequence[Observation],
     start: CostModel,
     first_views: Mapping[str, float] | None = None,
-    pull: float = 0.3,
+    pull: float = PULL,
 ) -> Inference:
     """Infer the times of ops; the source named "" defines the scale, `first_views` guess the others' factors.
 
@@ -48,7 +49,7 @@ def infer(
     left out by inferring again without each; of many, one does not move rates and scales, and the process's closed
     form is taken.
     """
-    process, views = _fitted(observations, start, first_views or {}, pull)
+    process, views = fitted(observations, start, first_views or {}, pull)
     measured_ms = np.array([observation.latency_ms for observation in observations])
     if len(observations) > _MANY:
         residual_ms, _ = process.left_out_ms()
@@ -57,9 +58,10 @@ def infer(
     return Inference(tuple(observations), process, views, -residual_ms / measured_ms)
 
 
-def _fitted(
+def fitted(
     observations: Sequence[Observation], start: CostModel, first_views: Mapping[str, float], pull: float
 ) -> tuple[OpProcess, dict[str, Scale]]:
+    """Return the process of the ops' times and the sources' scales; arguments as for `infer`."""
     by_view: dict[str, list[Observation]] = {}
     for observation in observations:
         by_view.setdefault(observation.view, []).append(observation)
@@ -78,7 +80,7 @@ def _foretold_ms(
     foretold_ms = np.zeros(len(observations))
     for index, observation in enumerate(observations):
         others = [*observations[:index], *observations[index + 1 :]]
-        process, views = _fitted(others, start, first_views, pull)
+        process, views = fitted(others, start, first_views, pull)
         scale = views.get(observation.view, uniform_scale(1.0))
         foretold_ms[index] = predicted_ms([observation], process.mean_ms, scale)[0]
     return foretold_ms

@@ -108,6 +108,20 @@ class OpProcess:
         mean_ms = first_ms * np.clip(1.0 + across @ self._pull, _FASTEST, _SLOWEST)
         return mean_ms, first_ms * np.sqrt(variance)
 
+    def sum_sd_ms(self, sums: Sequence[Mapping[Op, float]]) -> NDArray[np.float64]:
+        """Return the standard deviation of sums of ops (counts by op) in milliseconds, shape (sums,)."""
+        return np.concatenate([self._sum_sd_ms(sums[start : start + 64]) for start in range(0, len(sums), 64)])
+
+    def _sum_sd_ms(self, sums: Sequence[Mapping[Op, float]]) -> NDArray[np.float64]:
+        prior, with_sums = np.zeros(len(sums)), np.zeros((len(sums), len(self._pulls)))
+        for row, counts in enumerate(sums):
+            ops = list(counts)
+            weighted = np.array(list(counts.values())) * self._costs.latency_ms(ops)
+            prior[row] = weighted @ self._covariance(ops, ops) @ weighted
+            with_sums[row] = (weighted @ self._covariance(ops, self._ops)) @ self._weights.T
+        explained = np.einsum("ij,ij->i", with_sums, cho_solve(self._factor, with_sums.T).T)
+        return np.sqrt(np.maximum(prior - explained, 0.0))
+
     def _source_covariance(self, views: Sequence[str]) -> NDArray[np.float64]:
         """Return the covariance, shape (observations, observations), that comes from doubt about sources' scales.
 
@@ -145,6 +159,12 @@ class OpProcess:
                 + shape.own**2 * (distance < 1e-9)
             )
         return covariance
+
+
+def shape_distances(left: Sequence[Op], right: Sequence[Op]) -> NDArray[np.float64]:
+    """Return the squared distance of shapes in doublings, shape (left, right); infinite between kinds."""
+    alike = _kinds(left)[:, None] == _kinds(right)[None, :]
+    return np.where(alike, _squared_distance(_coordinates(left), _coordinates(right)), np.inf)
 
 
 def _kinds(ops: Sequence[Op]) -> NDArray[np.int64]:

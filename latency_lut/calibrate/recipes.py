@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,11 @@ from latency_lut.calibrate.adapt import adapt, blended
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.calibration import phone_speed
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.inference import Inference, infer
+from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.inference import PULL, Inference, fitted, infer
+from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families, left_out
 from latency_lut.calibrate.observations import Observation, observe
+from latency_lut.calibrate.process import OpProcess
 from latency_lut.calibrate.published import hswish_differences, published_networks, tunas_differences
 from latency_lut.calibrate.views import OpTimes, fit_distant_scale, predicted_ms
 from latency_lut.devices import load_shipped
@@ -79,8 +83,10 @@ def pixel1(data: Path) -> LatencyTable:
     inference, blocks = pixel1_inference(data)
     errors = {view: inference.errors_of(view, True) for view in inference.views}
     errors["tunas"] = inference.left_out_errors[:blocks]
+    interval = calibrate_interval(pixel1_left_out(inference))
+    interval_of = interval.interval_pct | {"tunas": interval_pct(errors["tunas"])}
     views = {
-        view: replace(inference.views[view], interval_pct=interval_pct(errors[view]), source=source)
+        view: replace(inference.views[view], interval_pct=interval_of[view], source=source)
         for view, source in (("tunas", _TUNAS), ("slim_v2", _SLIM), ("mnasnet_readme", _MNASNET))
     }
     within_5_pct = 100 * float(np.mean(np.abs(errors["tunas"]) <= 0.05))
@@ -89,11 +95,52 @@ def pixel1(data: Path) -> LatencyTable:
     ]
     notes += [f"left-out networks on the scale of {v}: mean {mean_abs_pct(errors[v])} %" for v in views if v != "tunas"]
     provenance = replace(
-        _provenance(target, (_PAPER, _SLIM, _MNASNET, _TUNAS), len(inference.observations), errors[""]),
+        _provenance(
+            target, (_PAPER, _SLIM, _MNASNET, _TUNAS), len(inference.observations), errors[""], interval_of[""]
+        ),
         views=views | _views_only(data, target, inference.process.mean_ms),
         notes="; ".join(notes),
     )
-    return build_table(inference.process, _seen(inference.observations), provenance)
+    return _built(inference, provenance, interval.doubt_share)
+
+
+def _built(inference: Inference, provenance: Provenance, doubt_share: float) -> LatencyTable:
+    doubt = allot(inference.process, inference.observations).scaled(doubt_share)
+    return build_table(inference.process, _seen(inference.observations), provenance, doubt)
+
+
+def pixel1_left_out(inference: Inference, as_table: bool = False) -> list[LeftOut]:
+    """Return the whole networks of Pixel 1 left out of the fit alone, in closed form, and with their families."""
+    observations = inference.observations
+    residual_ms, sd_ms = inference.process.left_out_ms()
+    points = [
+        LeftOut(
+            point.label, point.view, "", point.latency_ms, -100.0 * residual / point.latency_ms,
+            100.0 * math.sqrt(max(sd**2 - point.error_ms**2, 0.0)) / point.latency_ms,
+        )
+        for point, residual, sd in zip(observations, residual_ms.tolist(), sd_ms.tolist(), strict=True)
+        if point.whole_network and point.view != "tunas"
+    ]  # fmt: skip
+    groups = {name: members for name, members in families(observations).items() if not name.startswith("tunas")}
+    return points + left_out(
+        observations,
+        lambda rest: fitted(rest, nominal_costs(), _PIXEL1_VIEWS, PULL),
+        groups,
+        as_table=as_table,
+    )
+
+
+def end_to_end_left_out(inference: Inference, as_table: bool = False) -> list[LeftOut]:
+    """Return the networks of a phone that were timed end to end, left out of the fit alone and with their families."""
+    observations = inference.observations
+    start = nominal_costs(phone_speed(observations))
+
+    def fit(rest: Sequence[Observation]) -> tuple[OpProcess, dict[str, Scale]]:
+        return fitted(rest, start, {}, _BENCHMARK_PULL)
+
+    alone = {point.label: [index] for index, point in enumerate(observations)}
+    by_family = left_out(observations, fit, families(observations), as_table=as_table)
+    return left_out(observations, fit, alone, named=False, as_table=as_table) + by_family
 
 
 def pixel1_inference(data: Path) -> tuple[Inference, int]:
@@ -121,9 +168,11 @@ def _end_to_end(device: str, precision: Precision) -> Callable[[Path], LatencyTa
     def recipe(data: Path) -> LatencyTable:
         target = Target(device, precision)
         inference = end_to_end_inference(data, target)
-        provenance = _provenance(target, (_BENCHMARK,), len(inference.observations), inference.left_out_errors)
+        interval = calibrate_interval(end_to_end_left_out(inference))
+        errors, points = inference.left_out_errors, len(inference.observations)
+        provenance = _provenance(target, (_BENCHMARK,), points, errors, interval.interval_pct[""])
         views = _views_only(data, target, inference.process.mean_ms)
-        return build_table(inference.process, _seen(inference.observations), replace(provenance, views=views))
+        return _built(inference, replace(provenance, views=views), interval.doubt_share)
 
     return recipe
 
@@ -151,16 +200,20 @@ def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable
             base, structure = blended(base, load_shipped("pixel4_int8")), "the pixel1 and pixel4_int8 tables"
         adaptation = adapt(base, observations)
         provenance = replace(
-            _provenance(target, (_PAPER, _SLIM), len(observations), adaptation.left_out_errors),
+            _provenance(
+                target, (_PAPER, _SLIM), len(observations), adaptation.left_out_errors, adaptation.interval_pct
+            ),
             notes=f"structure of {structure}; plain scaling of it errs by "
             f"{mean_abs_pct(adaptation.plain_left_out_errors)} % on networks left out",
         )
-        return build_table(adaptation.process, _seen(observations), provenance)
+        return build_table(adaptation.process, _seen(observations), provenance, adaptation.doubt)
 
     return recipe
 
 
-def _provenance(target: Target, sources: tuple[str, ...], points: int, errors: NDArray[np.float64]) -> Provenance:
+def _provenance(
+    target: Target, sources: tuple[str, ...], points: int, errors: NDArray[np.float64], half_width_pct: float
+) -> Provenance:
     return Provenance(
         device=target.device,
         soc=_SOCS[target.device],
@@ -177,7 +230,7 @@ def _provenance(target: Target, sources: tuple[str, ...], points: int, errors: N
         points_used=points,
         left_out_error_pct=mean_abs_pct(errors),
         interpolation_error_pct=_INTERPOLATION_PCT,
-        interval_pct=interval_pct(errors),
+        interval_pct=half_width_pct,
     )
 
 

@@ -23,7 +23,7 @@ def true_ms(op: Op) -> float:
 
 
 def estimate(op: Op) -> Estimate:
-    return Estimate(true_ms(op), round(true_ms(op) * 0.02, 6), 25)
+    return Estimate(true_ms(op), round(true_ms(op) * 0.02, 6), 25, shared_ms=round(true_ms(op) * 0.015, 6))
 
 
 @pytest.fixture(scope="session")

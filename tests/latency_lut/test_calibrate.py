@@ -16,8 +16,11 @@ from latency_lut.calibrate.adapt import adapt, nearest_base
 from latency_lut.calibrate.assemble import _grown_with_channels, build_table, interval_pct
 from latency_lut.calibrate.calibration import calibrate
 from latency_lut.calibrate.costs import fit_costs, nominal_costs
+from latency_lut.calibrate.designs import design_networks
+from latency_lut.calibrate.doubt import allot
 from latency_lut.calibrate.grid import table_networks, table_ops
 from latency_lut.calibrate.inference import infer
+from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families, half_width_pct, left_out, off_pct
 from latency_lut.calibrate.observations import Observation, observe, weights_of
 from latency_lut.calibrate.process import OpProcess
 from latency_lut.calibrate.published import hswish_differences, published_networks, tunas_differences
@@ -89,6 +92,65 @@ def test_left_out_errors_in_closed_form_are_those_of_leaving_out() -> None:
         others = observations[:index] + observations[index + 1 :]
         without = predicted_ms([observations[index]], OpProcess(costs, others).mean_ms, Scale())[0]
         assert residual_ms[index] == pytest.approx(observations[index].latency_ms - without, abs=1e-4)
+
+
+def test_the_doubt_about_a_sum_is_that_of_the_whole_covariance() -> None:
+    observations = [observed(ops, jittery_truth) for ops in blocks(channels=(16, 32), sizes=(14,))]
+    process = OpProcess(nominal_costs(), observations)
+    op, other = Op(OpKind.CONV, 14, 640, 96), Op(OpKind.CONV, 14, 96, 640)
+    _, sd_ms = process.estimate([op])
+    single, twice, both = process.sum_sd_ms([{op: 1}, {op: 2}, {op: 1, other: 1}])
+    assert single == pytest.approx(sd_ms[0])
+    assert twice == pytest.approx(2 * sd_ms[0])
+    assert both > 1.2 * single  # what is not known of one is not known of the other
+
+
+def test_the_doubt_allotted_to_ops_adds_up_to_that_about_networks() -> None:
+    observations = [observed(ops, smooth_truth, label=name) for name, ops in networks().items()]
+    process = OpProcess(nominal_costs(0.77), observations)
+    doubt = allot(process, observations)
+    sums = [Counter(op for layer in network for op in layer) for network in design_networks(40, seed=7)]
+    ratios = []
+    for counts, sd_ms in zip(sums, process.sum_sd_ms(sums), strict=True):
+        ops, times = list(counts), np.array(list(counts.values()))
+        mean_ms, own_ms = process.estimate(ops)
+        own = times @ doubt.spread_ms(ops, mean_ms, own_ms) ** 2
+        ratios.append(np.hypot(times @ doubt.shared_ms(ops, mean_ms), np.sqrt(own)) / sd_ms)
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.25)
+    assert np.quantile(ratios, 0.1) > 0.4
+    assert (doubt.shared >= 0).all()
+
+
+def test_a_family_left_out_leaves_none_of_it_in_the_fit() -> None:
+    observations = [observed(ops, smooth_truth, label=name) for name, ops in networks().items()]
+    groups = families(observations)
+    assert {observations[i].label for i in groups["mobilenet_v2"]} == {n for n in networks() if "et_v2" in n}
+    seen: list[set[str]] = []
+
+    def fit(rest: Sequence[Observation]) -> tuple[OpProcess, dict[str, Scale]]:
+        seen.append({observation.label for observation in rest})
+        return OpProcess(nominal_costs(0.77), rest), {}
+
+    points = left_out(observations, fit, {"mobilenet_v2": groups["mobilenet_v2"]})
+    assert not any(label.startswith("mobilenet_v2") for label in seen[0])
+    assert {point.label for point in points} == {n for n in networks() if n.startswith("mobilenet_v2")}
+    assert all(point.sd_pct > 0 and abs(point.error_pct) < 5 for point in points)
+
+
+def test_the_interval_covers_nine_in_ten_and_is_no_wider_than_that_needs() -> None:
+    rng = np.random.default_rng(1)
+    sd_pct = rng.choice([1.0, 8.0], 400)
+    errors = rng.normal(0, np.hypot(1.5, sd_pct))
+    points = [
+        LeftOut(str(i), "", "", 10.0, float(e), float(s)) for i, (e, s) in enumerate(zip(errors, sd_pct, strict=True))
+    ]
+    found = calibrate_interval(points)
+    widths = np.array([half_width_pct(point, found.doubt_share, found.interval_pct[""]) for point in points])
+    inside = np.array([off_pct(point) for point in points]) <= widths
+    assert 0.9 <= inside.mean() <= 0.93
+    assert inside[sd_pct == 1.0].mean() > 0.8 and inside[sd_pct == 8.0].mean() > 0.8
+    flat = np.quantile([off_pct(point) for point in points], 0.9)
+    assert widths.mean() < 0.85 * flat
 
 
 def test_doubt_grows_away_from_what_was_measured() -> None:
@@ -240,8 +302,9 @@ def test_times_grow_with_channels_where_nothing_was_measured(times: list[float],
 
 
 def test_the_grid_holds_every_op_of_the_published_networks(provenance: Provenance) -> None:
-    process = OpProcess(nominal_costs(), [observed(blocks()[0], jittery_truth)])
-    table = build_table(process, (), provenance)
+    observations = [observed(blocks()[0], jittery_truth)]
+    process = OpProcess(nominal_costs(), observations)
+    table = build_table(process, (), provenance, allot(process, observations).scaled(0.5))
     for ops in networks().values():
         assert all(op in table for op in ops)
     for op in (Op(OpKind.DWCONV, 112, 136, 136, 7, 2), Op(OpKind.CONV, 17, 3000, 5), Op(OpKind.CONV, 60, 24, 80, 5)):

@@ -122,13 +122,19 @@ def test_the_scale_is_applied_once(large):
     assert predict_block(table, ops).latency_ms == pytest.approx(expected - 0.3, abs=1e-4)
 
 
-def test_the_interval_holds_spread_and_model_error(large):
+def test_the_interval_holds_what_ops_have_of_their_own_what_they_share_and_the_error_of_sums(large):
     architecture, table = large
     prediction = predict(table, architecture)
     variance = sum(op.variance_ms2 for layer in prediction.layers for op in layer.ops)
-    half_ms = math.sqrt(1.6448536269514722**2 * variance + (0.04 * prediction.latency_ms) ** 2)
+    shared_ms = sum(op.shared_ms for layer in prediction.layers for op in layer.ops)
+    assert shared_ms == pytest.approx(0.015 * (prediction.latency_ms - 0.3 - 0.001 * _count(prediction)), rel=1e-3)
+    half_ms = math.sqrt(1.6448536269514722**2 * (variance + shared_ms**2) + (0.04 * prediction.latency_ms) ** 2)
     assert prediction.high_ms - prediction.latency_ms == pytest.approx(half_ms)
     assert prediction.latency_ms - prediction.low_ms == pytest.approx(half_ms)
+
+
+def _count(prediction):
+    return sum(len(layer.ops) for layer in prediction.layers)
 
 
 def test_a_network_outside_the_table_is_refused_or_flagged(large):

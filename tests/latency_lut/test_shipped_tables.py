@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latency_lut import LatencyTable, Method, predict
-from latency_lut.calibrate.costs import nominal_costs
+from latency_lut import LatencyTable, Method, predict, predict_block
 from latency_lut.calibrate.grid import table_networks
-from latency_lut.calibrate.inference import infer
-from latency_lut.calibrate.observations import observe
-from latency_lut.calibrate.recipes import make_table, recipe_names
+from latency_lut.calibrate.recipes import make_table, pixel1_inference, recipe_names
 from latency_lut.devices import load_device, shipped_names
 from latency_lut.networkfiles import read_samples
 from latency_lut.validate import target_of, validate
 from searchspace.architecture import Architecture
+from searchspace.ops import Op, OpKind
 from searchspace.reference import reference
 from searchspace.space import load_space, space_names
 from searchspace.support.errors import UserError
@@ -50,10 +48,10 @@ def test_a_shipped_table_prices_every_network_and_says_how_it_was_made(
     assert name == made.device + ("" if made.precision == "float32" else "_int8")
     assert made.method is Method.CALIBRATED
     assert made.points_used and made.left_out_error_pct and made.sources
-    assert made.interval_pct > made.left_out_error_pct
+    assert made.interval_pct >= 1.0
     for architecture in [*some_networks, *map(reference, table_networks())]:
         prediction = predict(table, architecture)
-        assert 0 < prediction.low_ms < prediction.latency_ms < prediction.high_ms
+        assert 0 <= prediction.low_ms < prediction.latency_ms < prediction.high_ms
         assert not prediction.extrapolated
 
 
@@ -65,7 +63,22 @@ def test_a_shipped_table_prices_every_network_and_says_how_it_was_made(
     ],
 )  # fmt: skip
 def test_pixel1_is_on_the_scale_of_table_3(pixel1: LatencyTable, name: str, published_ms: float) -> None:
-    assert predict(pixel1, reference(name)).latency_ms == pytest.approx(published_ms, rel=0.06)
+    assert predict(pixel1, reference(name)).latency_ms == pytest.approx(published_ms, rel=0.018)
+
+
+def half_width_pct(table: LatencyTable, architecture: Architecture) -> float:
+    prediction = predict(table, architecture)
+    return 100 * (prediction.high_ms / prediction.latency_ms - 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_intervals_are_wider_where_nobody_timed(name: str) -> None:
+    table = load_device(name)
+    timed = half_width_pct(table, reference("mobilenet_v2"))
+    assert half_width_pct(table, reference("mobilenext")) > 1.1 * timed
+    dense = predict_block(table, [Op(OpKind.CONV, 28, 128, 128, 5)])
+    pointwise = predict_block(table, [Op(OpKind.CONV, 28, 128, 128)])
+    assert dense.high_ms / dense.latency_ms > pointwise.high_ms / pointwise.latency_ms
 
 
 def test_wider_deeper_and_larger_networks_take_longer(pixel1: LatencyTable) -> None:
@@ -111,15 +124,17 @@ def test_end_to_end_networks_are_reproduced(shared_data: Path, tmp_path: Path, n
 
 
 def test_left_out_blocks_come_out_within_the_aim(shared_data: Path) -> None:
-    file = shared_data / "latency" / "tunas_pixel1_residual_blocks.csv"
-    samples = read_samples(file, target_of(load_device("pixel1")))
-    observations = [observe(sample, 0.002, 0.005) for sample in samples][::3]
-    inference = infer(observations, nominal_costs(), {"tunas": 1.15})
-    assert 100 * np.abs(inference.errors_of("tunas", False)).mean() < 4.0
+    inference, blocks = pixel1_inference(shared_data / "latency")
+    assert blocks == 892
+    assert 100 * np.abs(inference.left_out_errors[:blocks]).mean() < 0.65
+    networks = [o.whole_network and o.view != "tunas" for o in inference.observations]
+    assert 100 * np.abs(inference.left_out_errors[np.array(networks)]).mean() < 2.5
 
 
-@pytest.mark.parametrize("name", ["pixel2", "pixel1_int8"])
+@pytest.mark.parametrize("name", ["pixel2", *(pytest.param(n, marks=pytest.mark.slow) for n in ALL if n != "pixel2")])
 def test_a_recipe_makes_the_shipped_file_again_bit_for_bit(shared_data: Path, name: str) -> None:
+    if load_device(name).provenance.sources[0].startswith("qed-usc"):
+        pytest.importorskip("pytorchcv")
     again = make_table(name, shared_data / "latency")
     path = load_device(name).path
     assert path is not None

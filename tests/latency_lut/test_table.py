@@ -79,14 +79,14 @@ def line_of(text: str, part: str) -> int:
         ("conv: 1.3", "convolution: 1.3", "views.elsewhere.factors.convolution"),
         (f"{ROW}0.0", f"{ROW}-0.0", "latency_ms must be milliseconds"),
         (f"{ROW}0.0", f"{ROW}nan0.0", "latency_ms must be milliseconds"),
-        (f"{ROW}0.0", f"{ROW}1e9,0.0", "expected 9 columns"),
+        (f"{ROW}0.0", f"{ROW}1e9,0.0", "expected 10 columns"),
         (f"{ROW}0.", f"{ROW}9999999.", "latency_ms must be milliseconds"),
         (ROW, "conv,0,8,8,1,1,", "in_size must be a whole number from 1"),
         (ROW, "conv,7,8.5,8,1,1,", "in_channels must be a whole number"),
         (ROW, "convolve,7,8,8,1,1,", "unknown kind of op 'convolve'"),
         (ROW, "conv,7,8,16,1,1,", "is given twice"),
         ("kind,in_size", "kind,size", "expected the column names"),
-        ("schema 1", "schema 2", "schema 2 is not known"),
+        ("schema 2", "schema 3", "schema 3 is not known"),
         ("# nas latency table", "# a table", "not a latency table"),
     ],
 )
@@ -100,6 +100,18 @@ def test_what_cannot_be_believed_is_refused_with_file_and_line(table, reading, o
     # A repetition is noticed where it is repeated, an absent field at the start of the header.
     edited = line_of(text, old)
     assert refused.value.line in (edited, edited + 1, 4)
+
+
+def test_a_table_of_schema_1_is_read_as_having_nothing_shared(table, reading):
+    lines = table.to_text().replace("schema 2", "schema 1").split("\n")
+    body = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    for i in range(body, len(lines) - 1):
+        columns = lines[i].split(",")
+        lines[i] = ",".join(columns[:8] + columns[9:])
+    old = reading(signed("\n".join(lines)))
+    assert old.ops() == table.ops()
+    assert {entry.shared_ms for entry in old.entries().values()} == {0.0}
+    assert [e.latency_ms for e in old.entries().values()] == [e.latency_ms for e in table.entries().values()]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 30, 200, 900, -1, -40])
@@ -155,7 +167,12 @@ op_strategy = st.builds(
 )
 time_strategy = st.floats(0, 999_999, allow_nan=False)
 estimate_strategy = st.builds(
-    Estimate, time_strategy, time_strategy, st.integers(0, 10**9 - 1), extrapolated=st.just(False)
+    Estimate,
+    time_strategy,
+    time_strategy,
+    st.integers(0, 10**9 - 1),
+    extrapolated=st.just(False),
+    shared_ms=time_strategy,
 )
 
 
