@@ -34,16 +34,16 @@ COLUMNS = "{:<18}{:<16}{:<10}{:>6}{:>12}{:>10}{:>14}"
 def print_table(data: Path) -> None:
     print(COLUMNS.format("table", "scale", "left out", "count", "mean error", "inside", "half width"))
     pixel1, _ = pixel1_inference(data)
-    print_rows("pixel1", pixel1_left_out(pixel1, as_table=True))
+    print_rows("pixel1", pixel1_left_out(pixel1), pixel1_left_out(pixel1, as_table=True))
     for device in ("pixel4", "galaxy_s10"):
         for precision in Precision:
             inference = end_to_end_inference(data, Target(device, precision))
             name = device if precision is Precision.FLOAT32 else f"{device}_{precision.value}"
-            print_rows(name, end_to_end_left_out(inference, as_table=True))
+            print_rows(name, end_to_end_left_out(inference), end_to_end_left_out(inference, as_table=True))
 
 
-def print_rows(table: str, points: Sequence[LeftOut]) -> None:
-    terms = calibrate_interval(points)
+def print_rows(table: str, exact: Sequence[LeftOut], points: Sequence[LeftOut]) -> None:
+    terms = calibrate_interval(exact)  # as the recipe does
     groups = [(view, alone) for view in sorted(terms.interval_pct) for alone in (True, False)]
     for view, alone in groups:
         chosen = [point for point in points if point.view == view and (not point.family) == alone]

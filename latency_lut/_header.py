@@ -14,7 +14,7 @@ import yaml
 
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from searchspace.ops import OpKind
-from searchspace.support.errors import UserError
+from searchspace.support.errors import UserError, quoted
 from searchspace.support.plain_yaml import KeyPath, PlainYamlError, load_plain_yaml
 
 _LONGEST_HEADER = 64 * 1024
@@ -31,13 +31,18 @@ class HeaderError(UserError):
 
 
 def format_header(provenance: Provenance) -> str:
-    """Return the provenance as YAML lines, defaults left out, with the unit stated."""
+    """Return the provenance as YAML lines, defaults left out, with the unit stated.
+
+    Raises HeaderError for a text that would not load as it was saved.
+    """
     data: dict[str, Any] = {"unit": "ms"}
     for item in fields(Provenance):
         value = _plain(getattr(provenance, item.name))
         if value not in (None, {}, [], ""):
             data[item.name] = value
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+    text = str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+    parse_header(text)  # a table that could not be read again is not written
+    return text
 
 
 def parse_header(text: str) -> Provenance:
@@ -89,31 +94,33 @@ def _provenance(data: object) -> Provenance:
 
 def _mapping(value: object, path: KeyPath) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise HeaderError(f"expected named fields, not {value!r}", path=path)
+        raise HeaderError(f"expected named fields, not {quoted(value)}", path=path)
     return value
 
 
 def _text(value: object, path: KeyPath) -> str:
     if not isinstance(value, str):
-        raise HeaderError(f"expected text, not {value!r} (put it in quotes)", path=path)
+        raise HeaderError(f"expected text, not {quoted(value)} (put it in quotes)", path=path)
+    if value.splitlines() not in ([], [value]) or not value.isprintable():
+        raise HeaderError(f"expected one line of printable text, not {quoted(value)}", path=path)
     return value
 
 
 def _integer(value: object, path: KeyPath) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise HeaderError(f"expected a whole number, not {value!r}", path=path)
+        raise HeaderError(f"expected a whole number, not {quoted(value)}", path=path)
     return value
 
 
 def _number(value: object, path: KeyPath) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
-        raise HeaderError(f"expected a finite number, not {value!r}", path=path)
+        raise HeaderError(f"expected a finite number, not {quoted(value)}", path=path)
     return float(value)
 
 
 def _texts(value: object, path: KeyPath) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise HeaderError(f"expected a list of texts, not {value!r}", path=path)
+        raise HeaderError(f"expected a list of texts, not {quoted(value)}", path=path)
     return tuple(_text(item, path) for item in value)
 
 
@@ -126,7 +133,7 @@ def _member(enum: type[StrEnum]) -> Any:
         try:
             return enum(_text(value, path))
         except ValueError:
-            raise HeaderError(f"expected one of {', '.join(enum)}, not {value!r}", path=path) from None
+            raise HeaderError(f"expected one of {', '.join(enum)}, not {quoted(value)}", path=path) from None
 
     return read
 

@@ -24,6 +24,7 @@ from latency_lut.errors import TableError
 from latency_lut.estimate import Estimate
 from latency_lut.provenance import Provenance
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import quoted
 from searchspace.support.files import sha256_text
 
 SCHEMA = 2
@@ -32,7 +33,7 @@ LARGEST_SIZE = 999_999
 COLUMNS = "kind,in_size,in_channels,out_channels,kernel,stride,latency_ms,spread_ms,shared_ms,runs"
 _COLUMNS = {1: COLUMNS.replace("shared_ms,", ""), SCHEMA: COLUMNS}
 _KINDS = {kind.value: kind for kind in OpKind}
-_NUMBER = rf"\d{{1,6}}(?:\.\d{{1,{DECIMALS}}})?"
+_NUMBER = rf"\d{{1,9}}(?:\.\d{{1,{DECIMALS}}})?"
 _SIZE = r"[1-9]\d{0,5}"
 _RUNS = r"\d{1,9}"
 
@@ -136,15 +137,15 @@ def _what_is_wrong(line: str, schema: int) -> str:
     if len(values) != len(names):
         return f"expected {len(names)} columns, {columns}; found {len(values)}"
     if values[0] not in _KINDS:
-        return f"unknown kind of op {values[0]!r}; known are {', '.join(_KINDS)}"
+        return f"unknown kind of op {quoted(values[0])}; known are {', '.join(_KINDS)}"
     for name, value in zip(names[1:], values[1:], strict=True):
         if name.endswith("_ms"):
             if not re.fullmatch(_NUMBER, value, re.ASCII):
-                bounds = f"from 0 to 999999 with at most {DECIMALS} decimals"
-                return f"{name} must be milliseconds {bounds}, not {value!r}"
+                bounds = f"from 0 to 999999999 with at most {DECIMALS} decimals"
+                return f"{name} must be milliseconds {bounds}, not {quoted(value)}"
         elif name == "runs":
             if not re.fullmatch(_RUNS, value, re.ASCII):
-                return f"runs must be a whole number of at least 0, not {value!r}"
+                return f"runs must be a whole number of at least 0, not {quoted(value)}"
         elif not re.fullmatch(_SIZE, value, re.ASCII):
-            return f"{name} must be a whole number from 1 to 999999, not {value!r}"
+            return f"{name} must be a whole number from 1 to 999999, not {quoted(value)}"
     return f"not a row of {columns}"

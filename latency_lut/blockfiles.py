@@ -7,7 +7,6 @@ runs even at expansion 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Activation, InvertedResidual, PlacedBlock, block_ops
 from searchspace.ops import Op, OpKind
+from searchspace.support.errors import quoted
 from searchspace.widths import make_divisible
 
 _ACTIVATIONS = {"relu": Activation.RELU, "relu6": Activation.RELU6, "hard_swish": Activation.HSWISH}
@@ -119,10 +119,16 @@ def _require_target(target: Target, device: str) -> None:
 
 
 def latency(value: object) -> float:
-    """Return a latency in milliseconds; raises ValueError unless it is a positive finite number."""
-    latency_ms = float(str(value))
-    if not (math.isfinite(latency_ms) and latency_ms > 0):
-        raise ValueError(f"a latency must be a positive number of milliseconds, not {value!r}")
+    """Return a latency in milliseconds; raises ValueError unless it is a positive number below a million."""
+    text = str(value).strip()
+    if text.lower().endswith(("s", "sec", "seconds")):
+        raise ValueError(f"write the time as a number of milliseconds without its unit, not {quoted(text)}")
+    try:
+        latency_ms = float(text)
+    except ValueError:
+        raise ValueError(f"a latency must be a number of milliseconds, not {quoted(text)}") from None
+    if not 0 < latency_ms < 1e6:
+        raise ValueError(f"a latency must be a positive number of milliseconds below 1000000, not {quoted(text)}")
     return latency_ms
 
 

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from latency_lut.table import LatencyTable
-from searchspace.support.errors import Note, UserError
+from searchspace.support.errors import Note, UserError, quoted
 from searchspace.support.folders import data_folder, former_data_folder
 
 HOST = "host"
@@ -49,6 +49,28 @@ def user_table_path(device: str) -> Path:
             f"{device!r} cannot name a device: use letters, digits, `_`, `-` and `.`, a letter or digit first"
         )
     return user_folder() / f"{device}{_SUFFIX}"
+
+
+def new_table_path(device: str) -> Path:
+    """Return `user_table_path`; raises UserError for the name of a shipped table or alias, which it would shadow."""
+    name = ALIASES.get(device, device)
+    if name in shipped_names():
+        raise UserError(
+            f"{device} is a shipped table, and a table of yours by that name would be used instead of it everywhere: "
+            "call the phone something else with --device, or say where the table goes with --out"
+        )
+    return user_table_path(device)
+
+
+def shadowing_tables() -> tuple[str, ...]:
+    """Return the names of the user's tables that are used instead of shipped ones."""
+    shipped = set(shipped_names())
+    return tuple(sorted(name for name, path in _table_paths().items() if name in shipped and path.parent != _SHIPPED))
+
+
+def table_path(device: str) -> Path:
+    """Return the file behind a name of `device_names`."""
+    return _table_paths()[device]
 
 
 def device_names() -> tuple[str, ...]:
@@ -96,6 +118,16 @@ def _unknown(device: str) -> str:
             "measure one with `nas lut measure --device host`"
         )
     known = [*device_names(), *ALIASES]
-    near = difflib.get_close_matches(device, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known) or 'none'}"
-    return f"unknown device {device!r}: {hint}; the path of a table file (*{_SUFFIX}) works as well"
+    near = [name for name in difflib.get_close_matches(device, known, n=3) if _digits(name) == _digits(device)]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"there is no latency table for {quoted(device)}: {hint}`nas devices` lists those there are; measure a phone "
+        "at hand with `nas lut measure --device adb`, or make a table from five networks timed on it with "
+        "`nas lut calibrate`; "
+        f"the path of a table file (*{_SUFFIX}) works as well"
+    )
+
+
+def _digits(name: str) -> str:
+    """Return the digits of a name: pixel9 is no slip for pixel4."""
+    return "".join(char for char in name if char.isdigit())

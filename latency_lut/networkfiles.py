@@ -17,7 +17,7 @@ from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Architecture
 from searchspace.reference import reference
-from searchspace.support.errors import UserError
+from searchspace.support.errors import UserError, quoted
 from searchspace.support.files import read_text
 from searchspace.support.optional import MissingPackage
 from searchspace.text import parse
@@ -26,6 +26,7 @@ _PRECISIONS = {
     **dict.fromkeys(("float", "float32", "fp32"), Precision.FLOAT32),
     **dict.fromkeys(("uint8", "int8", "quant", "8-bit"), Precision.INT8),
 }
+_RUNTIMES = ("tflite", "tensorflowlite", "litert")
 _NETWORKS = {"proxylessnas": "proxylessnas_mobile", "mobilenet_v3": "mobilenet_v3_large"}
 # Networks that one source timed on a scale of its own: (start of the model, part of the source) -> view.
 _VIEWS = {("mobilenet_v2", "tensorflow/models"): "slim_v2", ("mnasnet", "tensorflow/tpu"): "mnasnet_readme"}
@@ -59,7 +60,7 @@ def read_samples(path: str | Path, target: Target) -> Reading:
     except MissingPackage:
         raise
     except (*_UNREADABLE, csv.Error) as error:
-        raise UserError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
+        raise UserError(f"{path}, line {rows.line_num}: cannot be read: {str(error)[:300]}") from None
     return reading
 
 
@@ -74,29 +75,58 @@ def _row_reader(columns: set[str]) -> RowReader:
     for wanted, read in (*BLOCK_FORMS, *_NETWORK_FORMS):
         if wanted <= columns:
             return read
+    if "latency" in columns and "latency_ms" not in columns:
+        raise UserError("its column is called `latency`: in which unit? Write milliseconds and call it `latency_ms`")
+    found = ", ".join(column[:60] for column in sorted(columns)[:12]) or "(none)"
     raise UserError(
-        "not a known form of block or network file; its columns are "
-        f"{', '.join(sorted(columns)[:12]) or '(none)'}. docs/latency.md lists the forms that are read"
+        f"not a known form of block or network file; its columns are {found}. "
+        "docs/latency.md lists the forms that are read"
     )
 
 
 def _endpoint_row(row: Row, target: Target) -> Sample:
     """Read a row that names a network; columns that are absent say what the target says."""
-    device = row.get("device", target.device).strip().lower().replace(" ", "_").replace("pixel_", "pixel")
+    device = _cell(row, "device", target.device).lower().replace(" ", "_").replace("pixel_", "pixel")
     if device != target.device:
         raise Skipped("measured on another device")
-    if _PRECISIONS.get(row.get("precision", target.precision).strip().lower()) is not target.precision:
+    if _PRECISIONS.get(_cell(row, "precision", target.precision).lower()) is not target.precision:
         raise Skipped("measured in another precision")
-    runtime = row.get("runtime", "tflite").lower()
-    if "tflite" not in runtime or "gpu" in runtime:
+    runtime = _cell(row, "runtime", "tflite").lower()
+    if not any(name in runtime.replace(" ", "") for name in _RUNTIMES) or "gpu" in runtime:
         raise Skipped("another runtime than TFLite on the CPU")
-    if row.get("threads", "1").strip() != "1":
+    if not _is_one(_cell(row, "threads", "1")):
         raise Skipped("threads unknown or not 1")
     name = row["model"].strip()
     if "," not in name:
-        name = _full_name(name, float(row.get("depth_multiplier", 1)), int(row.get("resolution", 224)))
+        width, resolution = _number(row, "depth_multiplier", 1.0), _number(row, "resolution", 224.0)
+        if resolution != int(resolution):
+            raise ValueError(f"resolution must be whole pixels, not {resolution:g}")
+        name = _full_name(name, width, int(resolution))
     ops = tuple(op for layer in _network(name).ops() for op in layer.ops)
     return Sample(name, _view(row), ops, latency(row["latency_ms"]), True)
+
+
+def _cell(row: Row, column: str, default: str) -> str:
+    """Return a cell, the default where the column is absent or the cell empty."""
+    return (row.get(column) or "").strip() or default
+
+
+def _is_one(text: str) -> bool:
+    try:
+        return float(text) == 1.0
+    except ValueError:
+        return False
+
+
+def _number(row: Row, column: str, default: float) -> float:
+    text = _cell(row, column, f"{default:g}")
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{column} must be a number, not {quoted(text)}") from None
+    if not 0 < number < 1e5:
+        raise ValueError(f"{column} must be a positive number, not {quoted(text)}")
+    return number
 
 
 def _network(name: str) -> Architecture:
@@ -106,7 +136,7 @@ def _network(name: str) -> Architecture:
     try:
         return reference(name)
     except UserError:
-        raise Skipped(f"unknown network {name}") from None
+        raise Skipped(f"unknown network {name[:60]}") from None
 
 
 def _full_name(model: str, width: float, resolution: int) -> str:
@@ -123,7 +153,7 @@ def _view(row: Row) -> str:
 
 
 def _end_to_end_row(row: Row, target: Target) -> Sample:
-    from latency_lut.calibrate.pytorchcv_ops import pytorchcv_ops
+    from latency_lut.pytorchcv_ops import pytorchcv_ops
 
     column = _COLUMNS.get(replace(target, unlabelled=False))
     if column is None or not row.get(column):

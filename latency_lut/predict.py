@@ -75,9 +75,15 @@ def predict_layers(
     return _predict(table, layers, overhead_ms(table.provenance), allow_extrapolation)
 
 
-def predict_block(table: LatencyTable, ops: Sequence[Op], allow_extrapolation: bool = False) -> Prediction:
-    """Predict what a block adds to a network's time: `predict` without the overhead of a whole network."""
-    return _predict(table, [("block", ops)], 0.0, allow_extrapolation)
+def predict_block(
+    table: LatencyTable, ops: Sequence[Op], allow_extrapolation: bool = False, whole_network: bool = False
+) -> Prediction:
+    """Predict what a block adds to a network's time: `predict` without the overhead of a whole network.
+
+    With `whole_network` the ops are all of a network's, and its overhead counts.
+    """
+    overhead = overhead_ms(table.provenance) if whole_network else 0.0
+    return _predict(table, [("block", ops)], overhead, allow_extrapolation)
 
 
 def op_latency(table: LatencyTable, op: Op, allow_extrapolation: bool = False) -> OpLatency:

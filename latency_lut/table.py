@@ -20,7 +20,7 @@ from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text, sha256_text, write_atomic
 
-_LONGEST_MS = 1e6
+_LONGEST_MS = 1e9  # a table for a slow board holds, on its grid, ops that nobody would run there
 _MOST_RUNS = 999_999_999
 
 

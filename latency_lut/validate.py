@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latency_lut.errors import UnmeasuredOp
-from latency_lut.predict import Prediction, overhead_ms, predict_block
+from latency_lut.predict import predict_block
 from latency_lut.samples import Reading, Sample, Target
 from latency_lut.table import LatencyTable
 from searchspace.support.errors import UserError
@@ -78,15 +78,14 @@ def validate(table: LatencyTable, reading: Reading, rescale: bool = False) -> Va
 
 
 def _compare(sample: Sample, table: LatencyTable) -> Comparison:
-    prediction: Prediction = predict_block(table, sample.ops, allow_extrapolation=True)
-    overhead = overhead_ms(table.provenance) if sample.whole_network else 0.0
+    prediction = predict_block(table, sample.ops, allow_extrapolation=True, whole_network=sample.whole_network)
     return Comparison(
         label=sample.label,
         view=sample.view if sample.view in table.provenance.views else "",
         measured_ms=sample.latency_ms,
-        predicted_ms=prediction.latency_ms + overhead,
-        low_ms=prediction.low_ms + overhead,
-        high_ms=prediction.high_ms + overhead,
+        predicted_ms=prediction.latency_ms,
+        low_ms=prediction.low_ms,
+        high_ms=prediction.high_ms,
         extrapolated=prediction.extrapolated,
     )
 

@@ -21,10 +21,12 @@ from latency_lut.calibrate.costs import nominal_costs
 from latency_lut.calibrate.doubt import allot
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
+from latency_lut.devices import load_shipped
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Provenance
 from latency_lut.samples import Target
 from latency_lut.table import LatencyTable
+from latency_lut.units import require_milliseconds, speed_factor
 from searchspace.support.errors import UserError
 
 # Standard deviation of what sums of ops leave unexplained.
@@ -44,13 +46,17 @@ class Calibration:
     left_out_error_pct: float
     plain_scaling_error_pct: float | None
     skipped: Counter[str]
+    factor: float  # how many times as long as on the base, or on Pixel 1 without base, the networks take
 
 
-def calibrate(target: Target, files: Iterable[Path], bases: Sequence[LatencyTable]) -> Calibration:
+def calibrate(
+    target: Target, files: Iterable[Path], bases: Sequence[LatencyTable], any_speed: bool = False
+) -> Calibration:
     """Infer the table of a phone from files of measured blocks and networks.
 
     Of several `bases` the one that foretells the phone best is adapted; with none, first principles are. Rows
-    without a device column are taken to be the phone's. Raises UserError for unreadable files or too few rows.
+    without a device column are taken to be the phone's. Raises UserError for unreadable files, too few rows and, unless
+    `any_speed`, for times that cannot be milliseconds of any known phone.
     """
     files = list(files)
     observations, skipped = _observations(replace(target, unlabelled=True), files)
@@ -61,17 +67,22 @@ def calibrate(target: Target, files: Iterable[Path], bases: Sequence[LatencyTabl
             f"{len(observations)} measurements of {target.device} in {target.precision} found, at least {needed} are "
             f"needed {'to adapt a table' if bases else 'without a base table'}. Skipped rows: {reasons}"
         )
+    times = [(list(Counter(observation.counts).elements()), observation.latency_ms) for observation in observations]
+    if not any_speed:
+        require_milliseconds(times, ", ".join(file.name for file in files))
     if bases:
         base, adaptation = nearest_base(bases, observations)
         process, errors, plain = adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
         doubt: OpDoubt = adaptation.doubt
         half_width_pct = adaptation.interval_pct
+        factor = speed_factor(times, base)
         structure = base.path.stem if base.path else base.provenance.device
     else:
         inference = infer(observations, nominal_costs(phone_speed(observations)), pull=0.1)
         process, errors, plain, structure = inference.process, inference.left_out_errors, None, None
         doubt = allot(process, observations).scaled(_DOUBT_SHARE)
         half_width_pct = interval_pct(errors)
+        factor = speed_factor(times, load_shipped("pixel1"))
     provenance = _provenance(target, files, len(observations), errors, structure, half_width_pct)
     seen = {op for observation in observations for op in observation.counts}
     return Calibration(
@@ -80,6 +91,7 @@ def calibrate(target: Target, files: Iterable[Path], bases: Sequence[LatencyTabl
         left_out_error_pct=mean_abs_pct(errors),
         plain_scaling_error_pct=None if plain is None else mean_abs_pct(plain),
         skipped=skipped,
+        factor=factor,
     )
 
 

@@ -55,8 +55,8 @@ class Doubt:
         """Return the standard deviation that a table gives a sum of ops, in milliseconds."""
         ops, times = list(counts), np.array(list(counts.values()))
         mean_ms, sd_ms = process.estimate(ops)
-        own = times @ self.spread_ms(ops, mean_ms, sd_ms) ** 2
-        return float(np.hypot(times @ self.shared_ms(ops, mean_ms), np.sqrt(max(own, 0.0))))
+        own = float(times @ self.spread_ms(ops, mean_ms, sd_ms) ** 2)
+        return math.hypot(float(times @ self.shared_ms(ops, mean_ms)), math.sqrt(max(own, 0.0)))
 
 
 def allot(process: OpProcess, observations: Sequence[Observation]) -> Doubt:

@@ -120,7 +120,7 @@ class OpProcess:
             prior[row] = weighted @ self._covariance(ops, ops) @ weighted
             with_sums[row] = (weighted @ self._covariance(ops, self._ops)) @ self._weights.T
         explained = np.einsum("ij,ij->i", with_sums, cho_solve(self._factor, with_sums.T).T)
-        return np.sqrt(np.maximum(prior - explained, 0.0))
+        return np.asarray(np.sqrt(np.maximum(prior - explained, 0.0)))
 
     def _source_covariance(self, views: Sequence[str]) -> NDArray[np.float64]:
         """Return the covariance, shape (observations, observations), that comes from doubt about sources' scales.

@@ -25,7 +25,7 @@ from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.process import OpProcess
 from latency_lut.calibrate.published import hswish_differences, published_networks, tunas_differences
 from latency_lut.calibrate.views import OpTimes, fit_distant_scale, predicted_ms
-from latency_lut.devices import load_shipped
+from latency_lut.devices import load_shipped, shipped_names
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from latency_lut.samples import Sample, Target
@@ -56,6 +56,14 @@ _VIEW_ONLY = {
 }
 _VIEW_ERROR = 0.04
 
+_ENDPOINTS, _TUNAS_FILE = "published_endpoints.csv", "tunas_pixel1_residual_blocks.csv"
+_END_TO_END = "tflite_end_to_end_pixel4_s10.csv"
+_FILES: Mapping[str, frozenset[str]] = {
+    "pixel1": frozenset((_ENDPOINTS, _TUNAS_FILE)),
+    **dict.fromkeys(("pixel2", "pixel3", "pixel1_int8", "pixel2_int8", "pixel3_int8"), frozenset((_ENDPOINTS,))),
+    **dict.fromkeys(("pixel4", "galaxy_s10", "pixel4_int8", "galaxy_s10_int8"), frozenset((_END_TO_END,))),
+}
+
 _SOCS = {
     "pixel1": "Snapdragon 821",
     "pixel2": "Snapdragon 835",
@@ -63,6 +71,14 @@ _SOCS = {
     "pixel4": "Snapdragon 855",
     "galaxy_s10": "unknown (Exynos 9820 or Snapdragon 855, by region)",
 }
+
+
+def made_from(table: LatencyTable) -> frozenset[str]:
+    """Return the names of the files of measurements that a table was made from, as far as they are known."""
+    made = table.provenance
+    name = made.device if made.precision is Precision.FLOAT32 else f"{made.device}_{made.precision.value}"
+    published = _FILES.get(name, frozenset()) if name in shipped_names() and made.date == _DATE else frozenset()
+    return published | {source for source in made.sources if source.endswith((".csv", ".json", ".yaml", ".yml"))}
 
 
 def make_table(name: str, data: Path) -> LatencyTable:
@@ -84,7 +100,7 @@ def pixel1(data: Path) -> LatencyTable:
     errors = {view: inference.errors_of(view, True) for view in inference.views}
     errors["tunas"] = inference.left_out_errors[:blocks]
     interval = calibrate_interval(pixel1_left_out(inference))
-    interval_of = interval.interval_pct | {"tunas": interval_pct(errors["tunas"])}
+    interval_of = {**interval.interval_pct, "tunas": interval_pct(errors["tunas"])}
     views = {
         view: replace(inference.views[view], interval_pct=interval_of[view], source=source)
         for view, source in (("tunas", _TUNAS), ("slim_v2", _SLIM), ("mnasnet_readme", _MNASNET))
@@ -150,14 +166,14 @@ def pixel1_inference(data: Path) -> tuple[Inference, int]:
 
 
 def _tunas_blocks(data: Path) -> list[Observation]:
-    samples = read_samples(data / "tunas_pixel1_residual_blocks.csv", Target("pixel1", Precision.FLOAT32))
+    samples = read_samples(data / _TUNAS_FILE, Target("pixel1", Precision.FLOAT32))
     return [observe(sample, _TUNAS_ERROR, _TUNAS_LEAST_MS) for sample in samples]
 
 
 def _other_pixel1_observations(data: Path) -> list[Observation]:
     """Return what else the table learns from: differences of TuNAS's blocks and of h-swish, and whole networks."""
     target = Target("pixel1", Precision.FLOAT32)
-    networks = _unique([*published_networks(target), *read_samples(data / "published_endpoints.csv", target)])
+    networks = _unique([*published_networks(target), *read_samples(data / _ENDPOINTS, target)])
     observed = [observe(sample, _GRID_ERROR if sample.view else _PAPER_ERROR) for sample in networks]
     return [*tunas_differences(), *hswish_differences(), *observed]
 
@@ -179,7 +195,7 @@ def _end_to_end(device: str, precision: Precision) -> Callable[[Path], LatencyTa
 
 def end_to_end_inference(data: Path, target: Target) -> Inference:
     """Return the inference behind the table of a phone whose networks were timed end to end."""
-    samples = read_samples(data / "tflite_end_to_end_pixel4_s10.csv", target)
+    samples = read_samples(data / _END_TO_END, target)
     observations = [observe(sample, _BENCHMARK_ERROR) for sample in samples]
     return infer(observations, nominal_costs(phone_speed(observations)), pull=_BENCHMARK_PULL)
 
@@ -193,7 +209,7 @@ def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable
 
     def recipe(data: Path) -> LatencyTable:
         target = Target(device, precision)
-        samples = _unique([*published_networks(target), *read_samples(data / "published_endpoints.csv", target)])
+        samples = _unique([*published_networks(target), *read_samples(data / _ENDPOINTS, target)])
         observations = [observe(sample, _ENDPOINT_ERROR) for sample in samples if not sample.view]
         base, structure = load_shipped("pixel1"), "the pixel1 table"
         if precision is Precision.INT8:

@@ -24,7 +24,7 @@ from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture
 from searchspace.ops import Op
 from searchspace.space import SearchSpace
-from searchspace.support.errors import UserError
+from searchspace.support.errors import UserError, quoted
 from searchspace.support.files import read_text
 from searchspace.support.plain_yaml import PlainYamlError, load_plain_yaml
 
@@ -69,7 +69,7 @@ def read_block_table(path: str | Path, skip_unknown: bool = False) -> BlockTable
         try:
             blocks.append(BlockTime(key, _ops(key, v3), _time(value)))
         except UserError as error:
-            raise TableError(path, f"{key[:120]}: {error}", lines.get((written,))) from None
+            raise TableError(path, f"{quoted(key)}: {error}", lines.get((written,))) from None
     if not blocks:
         raise TableError(path, "no key of it spells a block that is known here", 1)
     return BlockTable(tuple(blocks), tuple(skipped))
@@ -84,25 +84,34 @@ def _ops(key: str, v3: bool) -> tuple[Op, ...]:
 
 
 def _time(value: Any) -> Estimate:
-    """Return the time of a value: a number of milliseconds, or a mapping with mean, var and count."""
+    """Return the time of a value: a number of milliseconds, or a mapping with mean, var or std, and count."""
     if not isinstance(value, dict):
         return Estimate(_milliseconds("the time", value))
-    unknown = ", ".join(str(name) for name in value if name not in ("mean", "var", "count"))
+    unknown = ", ".join(str(name) for name in value if name not in ("mean", "var", "std", "count"))
     if unknown or "mean" not in value:
-        raise UserError(f"expected mean, var and count; {f'{unknown} is not known' if unknown else 'mean is absent'}")
+        raise UserError(
+            f"expected mean, var or std, and count; {f'{unknown} is not known' if unknown else 'mean is absent'}"
+        )
     mean_ms, runs = _milliseconds("mean", value["mean"]), value.get("count", 0)
     if not isinstance(runs, int) or not 0 <= runs < 10**9:
-        raise UserError(f"count must be a whole number of at least 0, not {runs!r}")
+        raise UserError(f"count must be a whole number of at least 0, not {quoted(runs)}")
     variance_ms2 = _number("var", value.get("var", 0.0))
     if variance_ms2 < 0:
         raise UserError(f"var must be at least 0, not {variance_ms2}")
-    return Estimate(mean_ms, math.sqrt(variance_ms2), runs)
+    spread_ms = math.sqrt(variance_ms2)
+    if "std" in value:
+        if "var" in value:
+            raise UserError("var and std say the same: give one of them")
+        spread_ms = _number("std", value["std"])
+        if spread_ms < 0:
+            raise UserError(f"std must be at least 0, not {spread_ms}")
+    return Estimate(mean_ms, spread_ms, runs)
 
 
 def _milliseconds(name: str, value: Any) -> float:
     number = _number(name, value)
     if not 0 < number < 1e6:
-        raise UserError(f"{name} must be a positive number of milliseconds below 1000000, not {value!r}")
+        raise UserError(f"{name} must be a positive number of milliseconds below 1000000, not {quoted(value)}")
     return number
 
 
@@ -110,9 +119,9 @@ def _number(name: str, value: Any) -> float:
     try:
         number = float(value)  # YAML reads 1e-05 as text
     except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{name} must be a number, not {value!r}") from None
+        raise UserError(f"{name} must be a number, not {quoted(value)}") from None
     if isinstance(value, bool) or not math.isfinite(number):
-        raise UserError(f"{name} must be a finite number, not {value!r}")
+        raise UserError(f"{name} must be a finite number, not {quoted(value)}")
     return number
 
 

@@ -43,6 +43,9 @@ DropStridesOption = Annotated[
         help="Set the first N strides of 2 to 1; default: 0, and on images under 64 px as many as they need.",
     ),
 ]
+AnySpeedOption = Annotated[
+    bool, typer.Option("--any-speed", help="The times are milliseconds, however far from any known phone.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 

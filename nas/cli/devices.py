@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from latency_lut import LatencyTable
-from latency_lut.devices import device_names, load_device
+from latency_lut import LatencyTable, predict
+from latency_lut.devices import ALIASES, device_names, load_device, shadowing_tables, shipped_names, table_path
 from nas.cli._common import JsonOption, output_console, print_json
+from searchspace.reference import reference
 from searchspace.support.errors import UserError
 
 
@@ -15,7 +17,9 @@ def devices(json: JsonOption = False) -> None:
     """The phones with a table, and how far to trust each.
 
     "error" is the mean absolute error on measurements that were left out when the table was made, "90 %" the half
-    width of the interval that nine whole networks out of ten are expected in. --json tells everything about a table.
+    width of the interval of MobileNetV2, in which nine such networks out of ten are expected; `nas latency` tells that
+    of any network. --device takes the names in the first column, their aliases, NAME:VIEW for the scale of another
+    source, and the path of a table. --json tells everything about a table.
 
     [bold]Examples[/bold]
 
@@ -43,9 +47,35 @@ def devices(json: JsonOption = False) -> None:
             continue
         made = table.provenance
         error = "" if made.left_out_error_pct is None else f"{made.left_out_error_pct:.1f} %"
-        interval = f"±{made.network_interval_pct:.1f} %"
-        shown.add_row(name, made.soc, made.precision.value, made.cores, made.method.value, error, interval)
-    output_console().print(shown)
+        texts = name, made.soc, made.precision.value, made.cores, made.method.value, error, _interval(table)
+        shown.add_row(*map(Text, texts))
+    console = output_console()
+    console.print(shown)
+    for line in _further(found):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _interval(table: LatencyTable) -> str:
+    """Return the half width of MobileNetV2's 90 % interval, "" where the table cannot price it."""
+    try:
+        prediction = predict(table, reference("mobilenet_v2"))
+    except UserError:
+        return ""
+    return f"±{100 * (prediction.high_ms / prediction.latency_ms - 1):.1f} %"
+
+
+def _further(found: Mapping[str, LatencyTable | UserError]) -> Iterator[str]:
+    """Yield aliases, views, where the user's tables lie, and which of them are used instead of shipped ones."""
+    yield "\nAliases: " + ", ".join(f"{alias} = {name}" for alias, name in ALIASES.items())
+    for name, table in found.items():
+        if isinstance(table, LatencyTable) and table.provenance.views:
+            yield f"Views: {', '.join(f'{name}:{view}' for view in table.provenance.views)}"
+    shadowing = shadowing_tables()
+    for name in found:
+        if name in shadowing:
+            yield f"WARNING: {name} is your table {table_path(name)}, used instead of the shipped one"
+        elif name not in shipped_names():
+            yield f"{name} is your table {table_path(name)}"
 
 
 def _load(name: str) -> LatencyTable | UserError:
@@ -59,4 +89,6 @@ def _load(name: str) -> LatencyTable | UserError:
 def _document(name: str, table: LatencyTable | UserError) -> dict[str, Any]:
     if isinstance(table, UserError):
         return {"name": name, "error": str(table)}
-    return {"name": name, "entries": len(table), **asdict(table.provenance)}
+    where = {"path": str(table_path(name)), "shadows_shipped": name in shadowing_tables()}
+    aliases = [alias for alias, device in ALIASES.items() if device == name]
+    return {"name": name, "entries": len(table), "aliases": aliases, **where, **asdict(table.provenance)}

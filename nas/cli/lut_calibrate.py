@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latency_lut import LatencyTable, Precision
-from latency_lut.devices import load_device, shipped_names, user_table_path
+from latency_lut.devices import load_device, new_table_path, shipped_names
 from nas.cli._common import (
+    AnySpeedOption,
     ForceOption,
     JsonOption,
     note_console,
@@ -51,6 +52,7 @@ def calibrate(
     device: PhoneOption = "phone", endpoints: EndpointsOption = None, blocks: BlocksOption = None,
     base: BaseOption = "auto", precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     recipe: RecipeOption = None, data: DataOption = None, out: OutOption = None,
+    any_speed: AnySpeedOption = False,
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -66,7 +68,7 @@ def calibrate(
       nas lut calibrate --recipe pixel1 --data latency/ -o pixel1.csv
     """
     name = recipe or (device if precision is Precision.FLOAT32 else f"{device}_{precision.value}")
-    path = out or user_table_path(name)
+    path = out or new_table_path(name)
     if path.exists() and not force:
         raise UserError(f"{path} exists already: choose another file with --out, or replace it with --force")
     if recipe is not None:
@@ -78,7 +80,7 @@ def calibrate(
     from latency_lut.calibrate.calibration import calibrate as infer_table
     from latency_lut.samples import Target
 
-    found = infer_table(Target(device, precision), files, _bases(base))
+    found = infer_table(Target(device, precision), files, _bases(base), any_speed)
     found.table.save(path)
     for reason, count in found.skipped.most_common():
         note_console().print(f"{count} rows skipped: {reason}", style="dim")
@@ -114,6 +116,7 @@ def _report(found: Calibration, path: Path, json: bool) -> None:
         "precision": made.precision.value,
         "base": found.base,
         "measurements": made.points_used,
+        "factor": found.factor,
         "left_out_error_pct": found.left_out_error_pct,
         "plain_scaling_error_pct": found.plain_scaling_error_pct,
         "interval_pct": made.interval_pct,
@@ -128,10 +131,12 @@ def _report(found: Calibration, path: Path, json: bool) -> None:
         f"error on measurements left out in turn: mean {found.left_out_error_pct:.1f} %; "
         f"90 % are expected within {made.interval_pct:.1f} %"
     )
+    console.print(f"{made.device} takes {found.factor:.3g} times as long as {found.base or 'pixel1'}", markup=False)
     plain = found.plain_scaling_error_pct
     if plain is not None:
         console.print(
             f"one factor on the times of {found.base} errs by {plain:.1f} %"
             if found.left_out_error_pct < plain
-            else f"that is one factor on the times of {found.base}: nothing finer did better on what was left out"
+            else f"that is one factor on the times of {found.base}: nothing finer did better on what was left out",
+            markup=False,
         )

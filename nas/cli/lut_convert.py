@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latency_lut import LatencyTable, Method, Precision, Provenance
-from latency_lut.devices import load_device, user_table_path
+from latency_lut.devices import load_device, new_table_path
 from nas.cli._common import (
+    AnySpeedOption,
     ForceOption,
     JsonOption,
     note_console,
@@ -56,7 +57,8 @@ def import_table(
     runtime: Annotated[str, typer.Option("--runtime")] = "unknown",
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     resolution: Annotated[int, typer.Option("--resolution", min=1)] = 224,
-    skip_unknown: SkipOption = False, out: OutOption = None, force: ForceOption = False, json: JsonOption = False,
+    skip_unknown: SkipOption = False, any_speed: AnySpeedOption = False,
+    out: OutOption = None, force: ForceOption = False, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Read another project's table.
 
@@ -70,10 +72,13 @@ def import_table(
     """
     from latency_lut.formats import read_block_table
     from latency_lut.formats.conversion import infer_table
+    from latency_lut.units import require_milliseconds
 
-    path = out or user_table_path(device)
+    path = out or new_table_path(device)
     _require_free(path, force)
     blocks = read_block_table(source, skip_unknown)
+    if not any_speed:
+        require_milliseconds(((block.ops, block.time.latency_ms) for block in blocks.blocks), source.name)
     provenance = Provenance(
         device=device, soc=soc, runtime=runtime, runtime_build="unknown", threads=threads, cores=cores,
         precision=precision, resolution=resolution, runs=min(block.time.runs for block in blocks.blocks),
@@ -92,7 +97,9 @@ def _require_free(path: Path, force: bool) -> None:
 
 def _report_import(path: Path, table: LatencyTable, blocks: int, skipped: tuple[str, ...], json: bool) -> None:
     if skipped:
-        note_console().print(f"left out {len(skipped)} keys that spell no known block, such as {skipped[0]}")
+        note_console().print(
+            f"left out {len(skipped)} keys that spell no known block, such as {skipped[0][:60]}", markup=False
+        )
     if json:
         print_json(
             {
@@ -110,6 +117,7 @@ def _report_import(path: Path, table: LatencyTable, blocks: int, skipped: tuple[
         f"{path}: {len(table)} ops from {blocks} blocks; blocks left out are predicted within "
         f"{made.left_out_error_pct:.1f} % on average, 90 % of them within {made.interval_pct:.1f} %",
         soft_wrap=True,
+        markup=False,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latency_lut import LatencyTable, Precision
-from latency_lut.devices import user_table_path
+from latency_lut.devices import new_table_path
 from latency_lut.measure import plan
 from latency_lut.measure.assemble import assemble
 from latency_lut.measure.backend import Backend, DeviceFacts, Task
@@ -87,7 +87,7 @@ def measure(
     """
     with opened_backend(device, threads, cores, adb, benchmark_model) as backend:
         facts = backend.facts()
-        path = out or user_table_path(_table_name(facts, precision))
+        path = out or new_table_path(_table_name(facts, precision))
         journal_path = path.with_name(f"{path.name}.partial")
         _check_paths(path, journal_path, resume=resume, force=force)
         tasks, resolution = _tasks(spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks)

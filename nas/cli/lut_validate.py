@@ -76,6 +76,8 @@ def validate(
     """
     if (against is None) == (not networks):
         raise UserError("say what to compare with: either --against FILE or --networks all")
+    from latency_lut.calibrate.recipes import made_from
+
     table = load_device(device)
     if against is not None:
         validation = compare(table, read_samples(against, target_of(table)), rescale)
@@ -93,8 +95,17 @@ def validate(
     require_comparisons(validation, f"{what} (for {table.name})")
     if plot is not None:
         write_atomic(plot, png_bytes(draw_validation(validation, f"{device} against {what}")))
+    seen = against is not None and against.name in made_from(table)
+    if seen:
+        note_console().print(
+            f"{against.name if against else ''} made this table, so these errors are of rows that it has seen; "
+            f"left out, the mean error was {table.provenance.left_out_error_pct} %",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
     if json:
-        print_json(_document(validation, rescale))
+        print_json(_document(validation, rescale) | {"made_the_table": seen})
         return
     console = output_console()
     console.print(_figures(validation))
@@ -142,6 +153,7 @@ def _shown(key: str, value: float | int | None) -> str:
 
 def _worst(comparisons: tuple[Comparison, ...]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title="Largest errors", title_justify="left")
     for heading in ("measured ms", "predicted ms", "90 % interval", "error"):
@@ -150,5 +162,5 @@ def _worst(comparisons: tuple[Comparison, ...]) -> Table:
     for item in sorted(comparisons, key=lambda item: -abs(item.error_pct))[:_WORST]:
         interval = f"{item.low_ms:.2f} to {item.high_ms:.2f}"
         numbers = (f"{item.measured_ms:.2f}", f"{item.predicted_ms:.2f}", interval, f"{item.error_pct:+.1f} %")
-        table.add_row(*numbers, item.label)
+        table.add_row(*numbers, Text(item.label))
     return table

@@ -11,5 +11,14 @@ class UserError(Exception):
     """
 
 
+_LONGEST_QUOTE = 60
+
+
+def quoted(value: object) -> str:
+    """Return what a message quotes of something a user gave: its repr, cut at 60 characters."""
+    text = repr(value if not isinstance(value, str) else value[: 2 * _LONGEST_QUOTE])
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 3]}..."
+
+
 class Note(UserWarning):
     """Something the user should know that stops nothing; issued by `warnings.warn`, shown once on stderr."""

@@ -44,9 +44,12 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 
 
 def read_text(path: str | Path, what: str = "file") -> str:
-    """Return the UTF-8 text of a file, or raise UserError saying why `what` cannot be read."""
+    """Return the UTF-8 text of a file, without the mark that Windows programs put first.
+
+    Raises UserError saying why `what` cannot be read.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"no such {what}: {path}") from None
     except IsADirectoryError:

@@ -12,6 +12,8 @@ import yaml
 from searchspace.support.errors import UserError
 
 _DEEPEST = 12
+_MOST_VALUES = 300_000  # a table of 30,000 blocks; a value takes about a kilobyte while it is read
+_MOST_IN_LIST = 10_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 KeyPath: TypeAlias = tuple[str, ...]  # the keys that lead to a value, outermost first
@@ -53,7 +55,8 @@ def load_plain_yaml(text: str, longest: int) -> tuple[Any, dict[KeyPath, int]]:
 
 def _refuse_fancy(text: str) -> None:
     """Refuse, while parsing lazily, what would unfold, run code or nest without bound."""
-    depth = 0
+    depth, values, in_lists = 0, 0, 0
+    kinds: list[bool] = []  # of the open collections, whether each is a list
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -62,6 +65,14 @@ def _refuse_fancy(text: str) -> None:
         if tag:
             raise PlainYamlError(f"the YAML tag {tag} is not accepted", line)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        values += isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
+        in_lists += bool(kinds and kinds[-1] and isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent))
+        if isinstance(event, yaml.CollectionStartEvent):
+            kinds.append(isinstance(event, yaml.SequenceStartEvent))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            kinds.pop()
+        if values > _MOST_VALUES or in_lists > _MOST_IN_LIST:
+            raise PlainYamlError("it holds more values than any file that is read here", line)
         if depth > _DEEPEST:
             raise PlainYamlError(f"it nests more than {_DEEPEST} levels deep", line)
 

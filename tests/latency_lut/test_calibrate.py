@@ -350,6 +350,6 @@ def test_counts_of_equal_ops_add_up() -> None:
 )
 def test_networks_of_pytorchcv_have_the_ops_of_ours(name: str, same: str) -> None:
     pytest.importorskip("pytorchcv")
-    from latency_lut.calibrate.pytorchcv_ops import pytorchcv_ops
+    from latency_lut.pytorchcv_ops import pytorchcv_ops
 
     assert Counter(pytorchcv_ops(name)) == Counter(op for layer in reference(same).ops() for op in layer.ops)

@@ -80,7 +80,7 @@ def line_of(text: str, part: str) -> int:
         (f"{ROW}0.0", f"{ROW}-0.0", "latency_ms must be milliseconds"),
         (f"{ROW}0.0", f"{ROW}nan0.0", "latency_ms must be milliseconds"),
         (f"{ROW}0.0", f"{ROW}1e9,0.0", "expected 10 columns"),
-        (f"{ROW}0.", f"{ROW}9999999.", "latency_ms must be milliseconds"),
+        (f"{ROW}0.", f"{ROW}9999999999.", "latency_ms must be milliseconds"),
         (ROW, "conv,0,8,8,1,1,", "in_size must be a whole number from 1"),
         (ROW, "conv,7,8.5,8,1,1,", "in_channels must be a whole number"),
         (ROW, "convolve,7,8,8,1,1,", "unknown kind of op 'convolve'"),
@@ -257,7 +257,7 @@ class TestDevices:
         table.save(user_table_path("my_phone"))
         with pytest.raises(UserError, match="did you mean my_phone"):
             load_device("my_phon")
-        with pytest.raises(UserError, match="unknown device"):
+        with pytest.raises(UserError, match="there is no latency table for"):
             load_device("x" * 5000)
 
     @pytest.mark.parametrize("name", ["", "../phone", "a/b", "-x", "a:b", "x" * 200])

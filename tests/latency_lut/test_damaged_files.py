@@ -1,0 +1,102 @@
+"""Files of tables and times, damaged at random: a value or the project's own error, soon and in little memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latency_lut import LatencyTable, Precision
+from latency_lut.formats import read_block_table
+from latency_lut.networkfiles import read_samples
+from latency_lut.samples import Target
+from searchspace.support.errors import UserError
+
+PIXEL1 = Target("pixel1", Precision.FLOAT32, unlabelled=True)
+TIMES = "model,latency_ms,device,runtime,threads,precision\nmobilenet_v2,76,Pixel 1,TFLite,1,float\nmnasnet_a1,86,,,,\n"
+TUNAS = "block_type,stage,resolution,channels,kernel,expansion,se,act,latency_ms\n"
+TUNAS += "DepthwiseBottleneck,1,56,16,3,2.0,1,relu,2.1\n"
+SINGLE_PATH = "block,kernel,expansion,latency_ms\n1,3,3,3.98\n9,5,6,2.5\n"
+NN_METER = (
+    "device,set,hw_in,cin,cout,expand,stride,act,kernel,se,latency_ms\npixel1,v3,64,16,16,1,1,hard_swish,5,0,0.92\n"
+)
+PROXYLESS = "Conv-input:224x224x3-output:112x112x32:\n  count: 50\n  mean: 5.1\n  std: 0.2\n"
+NN_METER_JSON = '{"AvgPool2D-input:7x7x960-output:1x1x960": {"count": 500, "mean": 0.1, "var": 0.01}}'
+READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
+    "times": (".csv", TIMES, lambda path: read_samples(path, PIXEL1)),
+    "tunas": (".csv", TUNAS, lambda path: read_samples(path, PIXEL1)),
+    "single path": (".csv", SINGLE_PATH, lambda path: read_samples(path, PIXEL1)),
+    "nn-meter": (".csv", NN_METER, lambda path: read_samples(path, PIXEL1)),
+    "proxylessnas": (".yaml", PROXYLESS, read_block_table),
+    "nn-meter json": (".json", NN_METER_JSON, read_block_table),
+    "table": (".csv", "", LatencyTable.load),
+}
+PIECES = (
+    b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\n", b",", b'"', b":", b"[", b"{", b"-1", b"1e999", b"nan",
+    b"9" * 400, b"&a *a", b"!!python/name:os.system", b"\t", b"=", b"A" * 3000,
+)  # fmt: skip
+SECONDS, MEGABYTES = 1.0, 200.0
+
+
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """Return the content with one to three random edits."""
+    for _ in range(int(rng.integers(1, 4))):
+        start, length = int(rng.integers(0, len(content) + 1)), int(rng.integers(0, 12))
+        match int(rng.integers(0, 4)):
+            case 0:
+                content = content[:start] + content[start + length :]
+            case 1:
+                content = content[:start] + PIECES[int(rng.integers(0, len(PIECES)))] + content[start:]
+            case 2:
+                content = content[:start] + rng.bytes(length) + content[start + length :]
+            case _:
+                content = content[:start] + content[start : start + 40] * 3 + content[start + length :]
+    return content
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_damaged_file_is_a_value_or_an_error_of_ours(
+    reader: str, count: int, table: LatencyTable, tmp_path: Path
+) -> None:
+    suffix, text, read = READERS[reader]
+    content = (text or table.to_text()).encode()
+    path = tmp_path / f"file{suffix}"
+    path.write_bytes(content)
+    read(path)
+    rng = np.random.default_rng(len(reader))
+    before, slowest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0.0
+    for _ in range(count):
+        path.write_bytes(damaged(content, rng))
+        start = time.process_time()
+        try:
+            read(path)
+        except UserError as error:
+            assert len(str(error)) < 1200, "a whole file is no quote"
+        slowest = max(slowest, time.process_time() - start)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
+    assert slowest < 10 * SECONDS  # a generous bound of processor time: what hangs, hangs for minutes
+
+
+def test_a_list_of_millions_is_stopped_while_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text("[" + "1," * 2_000_000 + "1]")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="more values than any file"):
+        read_block_table(path)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\n"])
+def test_a_note_that_would_load_as_another_is_neither_written_nor_read(
+    table: LatencyTable, tmp_path: Path, mark: str
+) -> None:
+    noted = table.with_provenance(replace(table.provenance, notes=f"first{mark}second"))
+    with pytest.raises(UserError, match="notes: expected one line of printable text"):
+        noted.save(tmp_path / "table.csv")
+    assert not list(tmp_path.iterdir())
