@@ -1,4 +1,7 @@
-"""State dicts of timm and torchvision: the mapped network computes what the library's own module computes."""
+"""State dicts of timm and torchvision: the mapped network computes what the library's own module computes.
+
+The slow test needs timm without its dependency torchvision: pip install --no-deps timm==1.0.31
+"""
 
 from __future__ import annotations
 
