@@ -109,7 +109,7 @@ def _timm(tensors: dict[str, Tensor], epsilon: float) -> list[FileLayer]:
             inside[block] = inside.get(block, 0) + 1
             norm = _norm(tensors, (f"{block}.bn{inside[block]}",), epsilon)
         layers.append(_layer(tensors, name, norm))
-    if not any(name.endswith(("conv_pwl", "pw_proj", "conv_exp")) for name in names):
+    if not any(inner in name for name in names for inner in (".conv_pwl", ".pw_proj", ".conv_exp")):
         # Separable blocks alone: MobileNetV1, which timm trains with relu6 and the paper with relu.
         layers[0] = replace(layers[0], activation=Activation.RELU6)
     return layers
