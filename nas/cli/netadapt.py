@@ -68,7 +68,7 @@ WeightsOption = Annotated[
 ExtrapolateOption = Annotated[bool, typer.Option("--extrapolate", help="Price operations outside the table too.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="CPU threads of one task.")]
 Bf16Option = Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16, on every worker.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="in-process, or ray: proposals side by side.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="in-process; pool or ray: proposals side by side.")]
 RayAddressOption = Annotated[
     str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
 ]

@@ -8,29 +8,36 @@ from nas.engines._base import Engine
 from nas.engines._in_process import InProcessEngine
 from searchspace.support.errors import UserError
 
-ENGINE_NAMES = ("in-process", "ray")
+ENGINE_NAMES = ("in-process", "pool", "ray")
 
 
 def open_engine(
     name: str,
     *,
     address: str | None = None,
+    workers: int | None = None,
     cpus_per_task: int = 1,
     gpus_per_task: float = 0.0,
     notice: Callable[[str], None] = lambda message: None,
 ) -> Engine:
     """Return the engine called `name`, its workers started or its cluster joined.
 
-    `address` joins a running Ray cluster ("auto", "host:6379"); without it Ray starts on this machine. `notice` is
-    told of dashboards and dead workers, one sentence each. Raises UserError for an unknown name, for Ray options
-    without Ray, and where Ray is not installed or no cluster answers.
+    `address` joins a running Ray cluster ("auto", "host:6379"); without it Ray starts on this machine. `workers` is how
+    many processes a pool has. `notice` is told of dashboards and dead workers, one sentence each. Raises UserError for
+    an unknown name, for Ray options without Ray, and where Ray is not installed or no cluster answers.
     """
     if name not in ENGINE_NAMES:
-        raise UserError(f"unknown engine {name!r}: choose {' or '.join(ENGINE_NAMES)}")
+        raise UserError(f"unknown engine {name!r}: choose {', '.join(ENGINE_NAMES[:-1])} or {ENGINE_NAMES[-1]}")
+    if name != "ray" and address is not None:
+        raise UserError(f"--ray-address {address} needs --engine ray")
+    if name != "ray" and gpus_per_task:
+        raise UserError(f"--gpus-per-task {gpus_per_task:g} needs --engine ray")
     if name == "in-process":
-        if address is not None:
-            raise UserError(f"--ray-address {address} needs --engine ray")
-        return InProcessEngine()
+        return InProcessEngine(notice)
+    if name == "pool":
+        from nas.engines._pool import PoolEngine
+
+        return PoolEngine(workers, notice)
     from nas.engines._ray import RayEngine
 
     return RayEngine(address, cpus_per_task=cpus_per_task, gpus_per_task=gpus_per_task, notice=notice)

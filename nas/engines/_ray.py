@@ -6,22 +6,20 @@ started again elsewhere. Retrying is done here rather than by Ray's `max_retries
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from nas.engines._base import Argument, Result, Shared
-from searchspace.support.errors import UserError
-from searchspace.support.optional import optional_import
-
-ATTEMPTS = 4
-"""How often a task is started before its workers' deaths are taken to be its own fault."""
+from nas.engines._base import Argument, Attempts, Failure, Result, Shared
+from nas.engines._ray_cluster import connect, import_ray, require
+from nas.engines._ray_metrics import RayMetrics
+from nas.engines._ray_workers import ActorWorkers, TaskWorkers
 
 
 class RayEngine:
-    """Runs each task as a Ray task of its own, labelled for Ray's dashboard."""
+    """Runs each task as a Ray task of its own, or on actors that hold what is shared, labelled for the dashboard."""
 
     def __init__(
         self,
@@ -35,13 +33,24 @@ class RayEngine:
 
         Raises UserError when Ray is missing, when no cluster answers, or when no node can hold one task.
         """
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._notice = notice
-        self._resources = {"num_cpus": cpus_per_task, "num_gpus": gpus_per_task}
+        self.resources: dict[str, float] = {"num_cpus": cpus_per_task, "num_gpus": gpus_per_task}
         self._owner = not self._ray.is_initialized()
+        self._metrics: RayMetrics | None = None
+        self._actors: ActorWorkers | None = None
         if self._owner:
-            self._connect(address)
-        self._require(CPU=cpus_per_task, GPU=gpus_per_task)
+            connect(self._ray, address, notice)
+        try:
+            require(self._ray, CPU=cpus_per_task, GPU=gpus_per_task)
+        except Exception:
+            self.close()
+            raise
+
+    @property
+    def slots(self) -> int:
+        """How many tasks the processors of the cluster hold at the same time, at present."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1) // max(self.resources["num_cpus"], 1)))
 
     def map(
         self,
@@ -51,46 +60,51 @@ class RayEngine:
         names: Sequence[str],
         shared: Shared,
         done: Callable[[int, Result], None] | None = None,
+        timeout_s: float | None = None,
+        lost: Callable[[int, Failure, bool], Result] | None = None,
+        held: bool = False,
     ) -> list[Result]:
-        """Return the results in the order of `arguments`; see `Engine.map`.
-
-        Raises RuntimeError when the workers of one task died `ATTEMPTS` times.
-        """
-        ray = self._ray
-        remote = ray.remote(function)
-        shared_reference = ray.put(shared)
-        results: dict[int, Result] = {}
-        attempts = dict.fromkeys(range(len(arguments)), 0)
-        running: dict[Any, int] = {}
-
-        def start(index: int) -> None:
-            attempts[index] += 1
-            task = remote.options(name=names[index], max_retries=0, **self._resources)
-            running[task.remote(shared_reference, arguments[index])] = index
-
-        for index, _ in enumerate(zip(arguments, names, strict=True)):
-            start(index)
+        """Return the results in the order of `arguments`; see `Engine.map`."""
+        ray, attempts, results = self._ray, Attempts(names, self._notice), dict[int, Any]()
+        waiting = deque(index for index, _ in enumerate(zip(arguments, names, strict=True)))
+        workers = self._held(shared) if held else TaskWorkers(ray, self.resources, shared)
+        running: dict[Any, tuple[int, float]] = {}
         try:
-            while running:
-                finished, _ = ray.wait(list(running), num_returns=1)
-                index = running.pop(finished[0])
-                try:
-                    results[index] = ray.get(finished[0])
-                except ray.exceptions.RayTaskError as error:
-                    raise (error.cause or error) from None
-                except ray.exceptions.RayError as error:
-                    self._note_death(names[index], attempts[index], error)
-                    start(index)
-                    continue
-                if done is not None:
-                    done(index, results[index])
+            while waiting or running:
+                while waiting and workers.free:
+                    index = waiting.popleft()
+                    running[workers.start(function, arguments[index], names[index])] = (index, time.monotonic())
+                for reference in self._ended(running, timeout_s):
+                    index, started = running.pop(reference)
+                    try:
+                        result = self._answer(reference, started, timeout_s)
+                    except _Lost as loss:
+                        workers.lost(reference)
+                        given_up, replaced = attempts.lost(index, loss.failure, lost)
+                        if not given_up:
+                            waiting.appendleft(index)
+                            continue
+                        result = replaced
+                    else:
+                        workers.finished(reference)
+                    results[index] = result
+                    if done is not None:
+                        done(index, result)
         finally:
             for reference in running:
-                ray.cancel(reference, force=True)
-        return [results[index] for index in range(len(arguments))]
+                workers.lost(reference)
+        return [results[index] for index in range(len(results))]
+
+    def report(self, figures: Mapping[str, float]) -> None:
+        """Set the gauges `nas_...` of Ray's metrics, which Prometheus reads from every node."""
+        self._metrics = self._metrics or RayMetrics()
+        self._metrics.set(figures)
 
     def close(self) -> None:
         """Leave the cluster, or stop the Ray that was started here."""
+        if self._actors is not None and self._ray.is_initialized():
+            self._actors.close()
+            self._actors = None
         if self._owner and self._ray.is_initialized():
             self._ray.shutdown()
 
@@ -102,34 +116,41 @@ class RayEngine:
     ) -> None:
         self.close()
 
-    def _connect(self, address: str | None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    def _held(self, shared: Any) -> ActorWorkers:
+        if self._actors is None or self._actors.shared is not shared:
+            if self._actors is not None:
+                self._actors.close()
+            self._actors = ActorWorkers(self._ray, self.resources, shared, self.slots)
+        return self._actors
+
+    def _ended(self, running: Mapping[Any, tuple[int, float]], timeout_s: float | None) -> list[Any]:
+        left = None
+        if timeout_s is not None:
+            left = max(0.0, min(started for _, started in running.values()) + timeout_s - time.monotonic())
+        finished, _ = self._ray.wait(list(running), num_returns=1, timeout=left)
+        if finished or timeout_s is None:
+            return list(finished)
+        return [one for one, (_, started) in running.items() if started + timeout_s <= time.monotonic()]
+
+    def _answer(self, reference: Any, started: float, timeout_s: float | None) -> Any:
+        errors = self._ray.exceptions
         try:
-            # "local" keeps RAY_ADDRESS in the environment from sending work elsewhere unasked.
-            context = self._ray.init(
-                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, namespace="nas"
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = f"no Ray cluster at {address!r}" if address else "Ray did not start on this machine"
-            raise UserError(
-                f"{where}: {error}. Start one with `ray start --head`, or use --engine in-process"
-            ) from None
-        if context.dashboard_url:
-            self._notice(f"Ray dashboard: http://{context.dashboard_url} (`ray get-auth-token` prints its token)")
-
-    def _require(self, **needed: float) -> None:
-        """Refuse a task that no node could ever hold: Ray would wait for such a node for ever."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):
-            wanted = ", ".join(f"{amount:g} {name}" for name, amount in needed.items() if amount)
-            self.close()
-            raise UserError(f"one task needs {wanted}, and no Ray node has that: ask for less per task")
-
-    def _note_death(self, name: str, attempt: int, error: Exception) -> None:
-        if attempt >= ATTEMPTS:
-            raise RuntimeError(f"the workers of {name!r} died {attempt} times; the last time: {error}") from None
-        self._notice(f"the worker of {name!r} died ({type(error).__name__}): starting it again")
+            return self._ray.get(reference, timeout=0 if timeout_s is not None else None)
+        except errors.RayTaskError as error:
+            raise (error.cause or error) from None
+        except errors.GetTimeoutError:
+            raise _Lost(Failure("timed out", f"not finished after {time.monotonic() - started:.0f} s")) from None
+        except errors.OutOfMemoryError as error:
+            raise _Lost(Failure("out of memory", _first_line(error))) from None
+        except errors.RayError as error:
+            raise _Lost(Failure("died", f"{type(error).__name__}: {_first_line(error)}")) from None
 
 
-def _import_ray() -> Any:
-    return optional_import("ray", purpose="--engine ray", extra="ray")
+class _Lost(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]
