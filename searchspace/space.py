@@ -27,6 +27,7 @@ from searchspace.stage_plan import Binding, Reader, StagePlan, make_layer, width
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text
 
+AROUND = "around:"  # what follows names a network (`searchspace.around`)
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
 
 
@@ -340,21 +341,32 @@ def space_names() -> tuple[str, ...]:
 
 def space_text(name_or_path: str | Path) -> str:
     """Return the file of a space as it stands, comments included; raises UserError as `load_space` does."""
-    load_space(name_or_path)
+    space = load_space(name_or_path)
     text = str(name_or_path)
+    if text.startswith(AROUND):
+        from searchspace.space_text import format_spec
+
+        return format_spec(space.spec)
     return read_text(_SHIPPED / f"{text}.yaml" if text in space_names() else text, "search space file")
 
 
 def load_space(name_or_path: str | Path) -> SearchSpace:
-    """Load a shipped space by name, or a space file by path.
+    """Load a shipped space by name, a space file by path, or the space around a network (`around:NETWORK`).
 
     Raises UserError for an unknown name (the known ones are listed) or a faulty file.
     """
     text = str(name_or_path)
     if text in space_names():
         return SearchSpace(load_spec(_SHIPPED / f"{text}.yaml"))
+    if text.startswith(AROUND):
+        from searchspace.around import around_spec
+
+        space = SearchSpace(around_spec(text))
+        space.check_values()
+        return space
     if not text.endswith((".yaml", ".yml")):
-        raise UserError(f"unknown search space {text!r}, expected one of {', '.join(space_names())} or a .yaml file")
+        known = ", ".join(space_names())
+        raise UserError(f"unknown search space {text!r}, expected one of {known}, around:NETWORK or a .yaml file")
     space = SearchSpace(load_spec(name_or_path))
     space.check_values()
     return space

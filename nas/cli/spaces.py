@@ -31,6 +31,7 @@ def spaces(space: SpaceArgument = None, yaml: YamlOption = False, json: JsonOpti
       nas spaces mobilenext
       nas spaces mobilenetv3 --yaml > my_space.yaml
       nas spaces my_space.yaml
+      nas spaces around:mobilenet_v2               smaller forms of one network, block by block
       nas search --space mnasnet --budget 70ms --device pixel
     """
     if yaml:
