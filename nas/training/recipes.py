@@ -128,6 +128,32 @@ def mobilenetv3(epochs: int = 600) -> Recipe:
     )
 
 
+def mobilenetv2(epochs: int = 300) -> Recipe:
+    """MobileNetV2's RMSProp recipe (Sandler et al., CVPR 2018, section 6.1).
+
+    Source: the paper (decay and momentum 0.9, learning rate 0.045 for 96 images a step, x0.98 every epoch, weight decay
+    4e-5) and the README of TF-slim's MobileNet folder (label smoothing 0.1, dropout 0.2). The number of epochs is not
+    published.
+    """
+    return Recipe(
+        name="mobilenetv2",
+        source="Sandler et al. 2018, section 6.1; TF-slim MobileNet README",
+        epochs=epochs,
+        batch_size=96,
+        optimizer=OptimizerKind.RMSPROP,
+        learning_rate=0.045,
+        weight_decay=4e-5,
+        schedule=ScheduleKind.EXPONENTIAL,
+        warmup_epochs=min(1.0, epochs / 10),
+        decay_factor=0.98,
+        decay_epochs=1.0,
+        label_smoothing=0.1,
+        dropout=0.2,
+        batch_norm_momentum=0.003,
+        ema_decay=0.9999,
+    )
+
+
 def mobilenext(epochs: int = 200) -> Recipe:
     """MobileNeXt's SGD recipe with a cosine schedule.
 
@@ -215,6 +241,7 @@ def supernet(epochs: int = 15) -> Recipe:
 
 
 RECIPES: dict[str, Callable[..., Recipe]] = {
+    "mobilenetv2": mobilenetv2,
     "mobilenetv3": mobilenetv3,
     "mobilenext": mobilenext,
     "short": short,

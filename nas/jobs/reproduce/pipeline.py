@@ -16,6 +16,7 @@ from nas.jobs.reproduce.findings import Findings
 from nas.jobs.reproduce.page import experiment_page
 from nas.jobs.reproduce.settings import ReproduceSettings
 from nas.runs import RunFolder, RunPlace
+from nas.runs.folder import SETTINGS
 
 REPORT = "report.html"
 Report = Callable[[float, float], None]
@@ -117,3 +118,10 @@ def _titled(experiment: Experiment, found: Mapping[str, Findings]) -> list[tuple
         for number, stage in enumerate(experiment.stages, start=1)
         if stage.name in found
     ]
+
+
+def opened(path: Path, settings: Mapping[str, Any], job: str) -> RunFolder:
+    """Open the folder of a job that a stage runs: a new one, or the one it left when it was interrupted."""
+    if RunFolder(path).file(SETTINGS).exists():
+        return RunFolder.reopen(path, settings)
+    return RunFolder.create(path, settings, job)
