@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from netadapt.groups import Group, Role, Site
+from netadapt.groups import Group, Role, Site, groups
 from netadapt.importance import Criterion, State, channel_scores
 from netadapt.layout import weight_layers
 from searchspace.architecture import Architecture
 from searchspace.blocks import LayerKind
+from searchspace.modules.layers import NORM_EPS
 
 Kept = Mapping[Site, Tensor]
 """For each site that shrinks, the indices of the channels kept, (new width,)."""
@@ -41,6 +42,41 @@ def prune(
         kept.update(dict.fromkeys(group.sites, indices))
     kept.update(_kept_squeezes(architecture, smaller, state))
     return _cut(architecture, state, kept)
+
+
+def sorted_channels(architecture: Architecture, state: State) -> dict[str, Tensor]:
+    """Return the weights of the same function with the strongest channels of every width first.
+
+    A channel's strength is the norm of the filters that write it, times what batch norm scales them by. Where a
+    shortcut adds only to the leading share of the channels, each side is sorted for itself.
+    """
+    require_state(architecture, state)
+    scaled = _scaled_filters(architecture, state)
+    order: dict[Site, Tensor] = {}
+    for group in groups(architecture):
+        scores = channel_scores(architecture, group, scaled, Criterion.L2)
+        ends = sorted({*_boundaries(architecture, architecture, group), group.width})
+        parts = [
+            start + scores[start:end].argsort(descending=True, stable=True)
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        order.update(dict.fromkeys(group.sites, torch.cat(parts)))
+    for layer in weight_layers(architecture):
+        if layer.writes is not None and layer.writes.role is Role.SQUEEZE:
+            order[layer.writes] = state[layer.weight].flatten(1).norm(dim=1).argsort(descending=True, stable=True)
+    return _cut(architecture, state, order)
+
+
+def _scaled_filters(architecture: Architecture, state: State) -> dict[str, Tensor]:
+    """Return the tensors with each filter times what its batch norm scales it by in evaluation."""
+    scaled = dict(state)
+    for layer in weight_layers(architecture):
+        if layer.normalised:
+            scale, variance = (state[f"{layer.module}.norm.{name}"] for name in ("weight", "running_var"))
+            weight = state[layer.weight]
+            factor = scale / (variance + NORM_EPS).sqrt()
+            scaled[layer.weight] = weight * factor.view(-1, *[1] * (weight.ndim - 1))
+    return scaled
 
 
 def kept_channels(scores: Tensor, width: int, boundaries: Mapping[int, int] | None = None) -> Tensor:

@@ -215,6 +215,21 @@ class Supernet(nn.Module):
         )
         yield _Step("head", self._shared_part(f"head{stream}"), head)
 
+    def steps(self, network: Architecture | Genotypes) -> Iterator[tuple[SharedPart, str]]:
+        """Yield the places a network runs through, each with the name that the plain network has for it."""
+        return ((step.part, step.name) for step in self._path(network))
+
+    def places_of(self, number: int, layer: int, kind: str) -> Iterator[str]:
+        """Yield the names of the places where a layer of a stage can be a block of a family."""
+        stage = self.space.plans[number].stage
+        for option, made_of in enumerate(stage.options):
+            if made_of.kind == kind:
+                name = self._place_name(number, layer, option)
+                yield from (known for known in self.parts if known == name or known.startswith(f"{name}/after-"))
+        if stage.fixed and stage.fixed[layer].family.kind == kind:
+            name = self._place_name(number, layer, 0)
+            yield from (known for known in self.parts if known == name or known.startswith(f"{name}/after-"))
+
     def _shared_part(self, name: str) -> SharedPart:
         part = self.parts[name]
         assert isinstance(part, SharedPart)
