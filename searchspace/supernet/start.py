@@ -35,7 +35,8 @@ class Started:
         if self.whole:
             return "the pretrained network is a member, and the supernet starts as it"
         return (
-            f"the pretrained network is no member; {100 * self.taken / self.offered:.0f} % of its weights found a place; "
+            "the pretrained network is no member; "
+            f"{100 * self.taken / self.offered:.0f} % of its weights found a place; "
             f"{100 * self.filled / self.shared:.0f} % of the shared weights start from them, the others at random"
         )
 
