@@ -188,6 +188,8 @@ class Interpolator:
     def measured_range(self, op: Op) -> str:
         """Say in words what is measured near an op that is not."""
         sizes = self._points.get((op.kind, op.kernel, op.stride))
+        if op.dilation > 1:
+            return f"dilated {op.kind.value} is not measured"
         if sizes is None:
             known = sorted({f"kernel {key[1]} stride {key[2]}" for key in self._points if key[0] is op.kind})
             return f"{op.kind.value} is measured only with {', '.join(known)}" if known else f"no {op.kind.value} is"

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_lut.provenance import Provenance
 from latency_lut.table import LatencyTable
-from searchspace.architecture import Architecture
 from searchspace.ops import Op
 
 _LATENCY_STEPS = 2.0**20  # per millisecond
@@ -59,7 +58,26 @@ class Prediction:
     layers: tuple[LayerLatency, ...]
 
 
-def predict(table: LatencyTable, architecture: Architecture, allow_extrapolation: bool = False) -> Prediction:
+class HasOps(Protocol):
+    """A part of a network: its name and primitive operations in running order."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """What it runs."""
+
+
+class Priceable(Protocol):
+    """Whatever lists its primitive operations: an architecture, one with a task's head, a network of cells."""
+
+    def ops(self) -> Sequence[HasOps]:
+        """Return the parts in running order."""
+
+
+def predict(table: LatencyTable, architecture: Priceable, allow_extrapolation: bool = False) -> Prediction:
     """Predict the time of a network at batch 1; raises UnmeasuredOp outside the table's measured range.
 
     With `allow_extrapolation` such ops are estimated instead, and the prediction is flagged.
@@ -89,12 +107,12 @@ def predict_block(
 def op_latency(table: LatencyTable, op: Op, allow_extrapolation: bool = False) -> OpLatency:
     """Return what an op adds to the time of a network; raises UnmeasuredOp outside the measured range."""
     entry = table.entry(op, allow_extrapolation)
-    scale = table.provenance.scale
-    factor = scale.factors.get(op.kind, 1.0)
+    scale, kind = table.provenance.scale, table.stand_in(op).kind
+    factor = scale.factors.get(kind, 1.0)
     spread_ms = factor * entry.spread_ms
     return OpLatency(
         op,
-        _rounded(scale.op_ms(op.kind, entry.latency_ms), _LATENCY_STEPS),
+        _rounded(scale.op_ms(kind, entry.latency_ms), _LATENCY_STEPS),
         _rounded(spread_ms * spread_ms, _VARIANCE_STEPS),
         _rounded(factor * entry.shared_ms, _LATENCY_STEPS),
         entry.extrapolated,

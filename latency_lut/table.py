@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text, sha256_text, write_atomic
 
+# Kinds that compute next to nothing: what they take is the reading and writing of maps.
+_MEMORY_KINDS = frozenset({OpKind.PAD, OpKind.RESIZE, OpKind.RELU, OpKind.MAXPOOL, OpKind.AVGPOOL})
 _LONGEST_MS = 1e9  # a table for a slow board holds, on its grid, ops that nobody would run there
 _MOST_RUNS = 999_999_999
 
@@ -96,17 +99,36 @@ class LatencyTable:
 
         Outside the measured range it raises UnmeasuredOp, or returns an estimate that is flagged and has a
         widened spread where `allow_extrapolation` is set. A kind that the table has never measured always
-        raises, but for explicit padding: it copies a map once as CONCAT does, and is priced so, a spread as large.
+        raises, unless another op stands in for it (`stand_in`): that is flagged too, but for explicit padding, and
+        where memory alone is moved the spread is as large as the time.
         """
-        if op.kind is OpKind.PAD and OpKind.PAD not in self._kinds:
-            copied = self.entry(Op(OpKind.CONCAT, op.in_size, op.in_channels, op.in_channels), allow_extrapolation)
-            return copied._replace(spread_ms=max(copied.spread_ms, copied.latency_ms))
+        other = self.stand_in(op)
+        if other != op:
+            if not allow_extrapolation and op.kind is not OpKind.PAD:
+                raise self._unmeasured(op)
+            near = self.entry(other, allow_extrapolation)
+            spread_ms = max(near.spread_ms, near.latency_ms) if op.kind in _MEMORY_KINDS else near.spread_ms
+            return near._replace(spread_ms=spread_ms, extrapolated=near.extrapolated or op.kind is not OpKind.PAD)
         known = self._entries.get(op) or self._interpolated.get(op)
         if known is None:
             known = self._interpolated[op] = self._interpolate(op)
         if (known.extrapolated and not allow_extrapolation) or math.isnan(known.latency_ms):
             raise self._unmeasured(op)
         return known
+
+    def stand_in(self, op: Op) -> Op:
+        """Return the op whose time is taken for `op`: itself, unless that is of a kind that was never timed.
+
+        A dilated convolution takes the time of the plain one; explicit padding copies a map once, as CONCAT does; other
+        ops that only move memory take the time of ADD on the larger of their two maps.
+        """
+        if op.dilation > 1:
+            return replace(op, dilation=1)
+        if op.kind not in _MEMORY_KINDS or op.kind in self._kinds:
+            return op
+        if op.kind is OpKind.PAD:
+            return Op(OpKind.CONCAT, op.in_size, op.in_channels, op.in_channels)
+        return Op(OpKind.ADD, max(op.in_size, op.out_size), op.in_channels, op.in_channels)
 
     @cached_property
     def _kinds(self) -> frozenset[OpKind]:
@@ -174,6 +196,8 @@ def _checked(op: Op, entry: Estimate) -> Estimate:
         raise UserError(f"{op}: runs must be from 0 to {_MOST_RUNS}, not {entry.runs}")
     if not all(1 <= size <= LARGEST_SIZE for size in _shape(op)):
         raise UserError(f"{op}: sizes, channels, kernel and stride must be from 1 to {LARGEST_SIZE}")
+    if op.dilation != 1:
+        raise UserError(f"{op}: a table has no column for dilation; only plain convolutions can become entries")
     if entry.extrapolated:
         raise UserError(f"{op}: an extrapolated time is no measurement and cannot become a table's entry")
     times = (round(float(value), DECIMALS) for value in (entry.latency_ms, entry.spread_ms, entry.shared_ms))

@@ -26,6 +26,7 @@ class OpKind(StrEnum):
     RELU = "relu"  # ReLU of its own, where several layers read the tensor before it
     MAXPOOL = "maxpool"  # local pooling, as in the cells of DARTS
     AVGPOOL = "avgpool"
+    RESIZE = "resize"  # bilinear enlargement of a map, `stride` times in each direction
     PAD = "pad"  # zeros around a map, half a kernel wide, before a convolution that is not padded as TensorFlow's SAME
 
 
@@ -49,6 +50,8 @@ class Op:
         """Height and width of the output in pixels (TensorFlow's SAME padding)."""
         if self.kind is OpKind.PAD:
             return self.in_size + self.kernel - 1
+        if self.kind is OpKind.RESIZE:
+            return self.in_size * self.stride
         return 1 if self.kind is OpKind.POOL else -(-self.in_size // self.stride)
 
     @property
@@ -84,4 +87,6 @@ class Op:
             shape += f">{self.out_channels}"
         if self.kind in (OpKind.CONV, OpKind.DWCONV, OpKind.MAXPOOL, OpKind.AVGPOOL, OpKind.PAD):
             shape += f" k{self.kernel} s{self.stride}" + (f" d{self.dilation}" if self.dilation > 1 else "")
+        elif self.kind is OpKind.RESIZE:
+            shape += f" x{self.stride}"
         return f"{self.kind.value} {shape}"

@@ -117,6 +117,8 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
             return layers.pooled(graph, source, "MAX_POOL_2D", op.kernel, op.stride, layers.SAME)
         case OpKind.AVGPOOL:
             return layers.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel, op.stride, layers.SAME)
+        case OpKind.RESIZE:
+            return layers.resized(graph, source, (op.out_size, op.out_size), align_corners=False)
         case OpKind.RELU:
             return graph.operator("RELU", [source], graph.shape(source))
         case OpKind.SIGMOID:

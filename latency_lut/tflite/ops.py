@@ -79,16 +79,18 @@ def _convolution(operator: Operator) -> Op:
     out = _map(operator, operator.outputs[0])[1]
     kernel, stride = weights.shape[1], options["strideW"]
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
-    plain = weights.shape[2] == kernel and options["strideH"] == stride and options.get("dilationWFactor", 1) == 1
+    plain = weights.shape[2] == kernel and options["strideH"] == stride
+    dilation = max(options.get("dilationWFactor", 1), 1)
+    plain &= max(options.get("dilationHFactor", 1), 1) == dilation
     if not plain or (out != channels if depthwise else weights.shape[3] != channels):
-        raise _unknown(operator, "expected square kernels, one stride, no dilation, no groups but depthwise")
+        raise _unknown(operator, "expected square kernels, one stride, one dilation, no groups but depthwise")
     if options["padding"] == _VALID:  # behind a PAD, or with the map shrinking: the SAME one that gives the same map
-        size -= kernel - 1
+        size -= dilation * (kernel - 1)
     if depthwise:
-        return Op(OpKind.DWCONV, size, channels, channels, kernel, stride)
+        return Op(OpKind.DWCONV, size, channels, channels, kernel, stride, dilation)
     if size == kernel == 1:
         return Op(OpKind.LINEAR, 1, channels, out)
-    return Op(OpKind.CONV, size, channels, out, kernel, stride)
+    return Op(OpKind.CONV, size, channels, out, kernel, stride, dilation)
 
 
 def _pad(operator: Operator) -> Op:
@@ -153,6 +155,14 @@ def _hard_swish(operator: Operator) -> Op:
     return Op(OpKind.HSWISH, size, channels, channels)
 
 
+def _resize(operator: Operator) -> Op:
+    size, channels = _map(operator, _source(operator))
+    factor, rest = divmod(_map(operator, operator.outputs[0])[0], size)
+    if rest or not factor:
+        raise _unknown(operator, "expected enlargement by a whole factor")
+    return Op(OpKind.RESIZE, size, channels, channels, stride=factor)
+
+
 def _concatenation(operator: Operator) -> Op:
     size, channels = _map(operator, operator.outputs[0])
     if operator.options.get("axis") not in (3, -1):
@@ -173,4 +183,5 @@ _READERS: dict[str, Callable[[Operator], Op | None]] = {
     "LOGISTIC": _logistic,
     "HARD_SWISH": _hard_swish,
     "CONCATENATION": _concatenation,
+    "RESIZE_BILINEAR": _resize,
 }

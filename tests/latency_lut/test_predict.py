@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latency_lut import Estimate, LatencyTable, Scale, UnmeasuredOp, predict, predict_block
+from latency_lut.devices import load_device
+from latency_lut.predict import op_latency
+from searchspace.cells import published_cell
 from searchspace.ops import Op, OpKind
 from searchspace.reference import reference
+from searchspace.support.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -152,3 +156,47 @@ def test_a_network_outside_the_table_is_refused_or_flagged(large):
 def test_an_op_never_costs_less_than_nothing():
     scale = Scale(per_op_ms=-1.0)
     assert scale.op_ms(OpKind.CONV, 0.5) == 0.0
+
+
+@pytest.mark.parametrize("name", ["darts_v2", "pc_darts"])
+def test_cells_are_priced_where_estimates_are_allowed(name):
+    table, cells = load_device("pixel"), published_cell(name)
+    with pytest.raises(UnmeasuredOp, match=r"relu|dilated|maxpool"):
+        predict(table, cells)
+    prediction = predict(table, cells, allow_extrapolation=True)
+    assert prediction.extrapolated and len(prediction.layers) == 22
+    assert 0 < prediction.low_ms < prediction.latency_ms < prediction.high_ms
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        Op(OpKind.RELU, 14, 64, 64),
+        Op(OpKind.MAXPOOL, 14, 64, 64, 3, 2),
+        Op(OpKind.AVGPOOL, 14, 64, 64, 3, 1),
+        Op(OpKind.RESIZE, 7, 64, 64, stride=2),
+    ],
+    ids=str,
+)
+def test_a_kind_never_timed_costs_what_an_addition_of_its_larger_map_does(op):
+    table = load_device("pixel")
+    with pytest.raises(UnmeasuredOp, match=f"no {op.kind.value} is"):
+        table.entry(op)
+    added = table.entry(Op(OpKind.ADD, 14, 64, 64), True)
+    found = table.entry(op, True)
+    assert found.latency_ms == added.latency_ms and found.spread_ms >= found.latency_ms and found.extrapolated
+
+
+def test_a_dilated_convolution_takes_the_time_of_the_plain_one_and_is_flagged():
+    table = load_device("pixel")
+    dilated = Op(OpKind.DWCONV, 14, 200, 200, 3, 1, 2)
+    with pytest.raises(UnmeasuredOp, match="dilated dwconv is not measured"):
+        table.entry(dilated)
+    plain = table.entry(Op(OpKind.DWCONV, 14, 200, 200, 3))
+    assert table.entry(dilated, True) == plain._replace(extrapolated=True)
+    with pytest.raises(UserError, match="no column for dilation"):
+        LatencyTable(table.provenance, {dilated: plain})
+    on_another_scale = table.view("mnasnet_readme")
+    pool, add = Op(OpKind.MAXPOOL, 14, 64, 64, 3, 1), Op(OpKind.ADD, 14, 64, 64)
+    stood_in = op_latency(on_another_scale, pool, True)
+    assert stood_in.latency_ms == op_latency(on_another_scale, add, True).latency_ms

@@ -27,6 +27,7 @@ OPS = [
     Op(OpKind.MAXPOOL, 8, 16, 16, 3, 2),
     Op(OpKind.AVGPOOL, 8, 16, 16, 3, 1),
     Op(OpKind.DWCONV, 9, 16, 16, 3, 1, 2),
+    Op(OpKind.RESIZE, 4, 16, 16, stride=2),
 ]
 
 
