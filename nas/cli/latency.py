@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,13 +17,17 @@ from nas.cli._common import (
     output_console,
     print_json,
 )
-from nas.report.layers import layer_rows, short_block
+from nas.cli._head import ClassesOption, HeadOption, headed, refuse_classes
+from nas.report.layers import LayerRow, headed_rows, layer_rows, short_block
 from searchspace.architecture import Architecture
+from searchspace.heads import HeadedNetwork
 from searchspace.resolve import resolve_network
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+Network = Architecture | HeadedNetwork
 NetworksArgument = Annotated[
     list[str],
     typer.Argument(
@@ -38,8 +43,8 @@ ExtrapolateOption = Annotated[
 
 
 def latency(
-    networks: NetworksArgument, device: DeviceOption = "pixel", extrapolate: ExtrapolateOption = False,
-    json: JsonOption = False,
+    networks: NetworksArgument, device: DeviceOption = "pixel", head: HeadOption = None, classes: ClassesOption = None,
+    extrapolate: ExtrapolateOption = False, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Predicted latency on a phone, by layer.
 
@@ -50,17 +55,21 @@ def latency(
       nas latency mobilenet_v3_large --device pixel
       nas latency mobilenet_v2 mobilenet_v3_large runs/NAME --device pixel
       nas latency runs/NAME --device pixel --json
+      nas latency mobilenet_v3_large@320 --head ssdlite --extrapolate
       nas latency FILE.tflite --device pixel       a file of anybody's, priced by its operators
       nas latency FILE.tflite --device host        and timed on this machine
     """
+    refuse_classes(head, classes)
     if any(network.endswith(".tflite") for network in networks):
         from nas.cli._latency_file import latency_of_file, refuse_mixed
 
         refuse_mixed(networks)
+        if head is not None:
+            raise UserError(f"--head {head}: {networks[0]} is a finished file, which has the head it has")
         latency_of_file(networks[0], device, extrapolate, json)
         return
     table = load_device(device)
-    architectures = [resolve_network(network) for network in networks]
+    architectures = [_priceable(network, head, classes) for network in networks]
     predictions = [predict(table, architecture, extrapolate) for architecture in architectures]
     if json:
         found = [_document(*item, device) for item in zip(networks, architectures, predictions, strict=True)]
@@ -75,10 +84,20 @@ def latency(
     console.print(_summary(table, predictions))
 
 
-def _document(network: str, architecture: Architecture, prediction: Prediction, device: str) -> dict[str, Any]:
+def _priceable(network: str, head: str | None, classes: int | None) -> Network:
+    architecture = resolve_network(network)
+    return architecture if head is None else headed(architecture, head, classes)
+
+
+def _rows(network: Network) -> tuple[LayerRow, ...]:
+    return layer_rows(network) if isinstance(network, Architecture) else headed_rows(network)
+
+
+def _document(network: str, architecture: Network, prediction: Prediction, device: str) -> dict[str, Any]:
     return {
         "network": network,
-        "architecture": str(architecture),
+        "architecture": str(architecture if isinstance(architecture, Architecture) else architecture.backbone),
+        **({} if isinstance(architecture, Architecture) else {"head": architecture.head.name}),
         "device": device,
         "latency_ms": prediction.latency_ms,
         "low_ms": prediction.low_ms,
@@ -89,7 +108,7 @@ def _document(network: str, architecture: Architecture, prediction: Prediction, 
     }
 
 
-def _by_layer(architecture: Architecture, prediction: Prediction) -> Table:
+def _by_layer(architecture: Network, prediction: Prediction) -> Table:
     from rich.table import Table
 
     table = Table(show_footer=True, box=None, padding=(0, 1, 0, 0), header_style="bold", footer_style="bold")
@@ -98,7 +117,7 @@ def _by_layer(architecture: Architecture, prediction: Prediction) -> Table:
     table.add_column("ms", f"{prediction.latency_ms:.2f}", justify="right", no_wrap=True)
     table.add_column("share", "", no_wrap=True)
     longest = max(layer.latency_ms for layer in prediction.layers)
-    for row, layer in zip(layer_rows(architecture), prediction.layers, strict=True):
+    for row, layer in zip(_rows(architecture), prediction.layers, strict=True):
         bar = "█" * round(30 * layer.latency_ms / longest)
         share = f"{bar} {100 * layer.latency_ms / prediction.latency_ms:.1f} %"
         table.add_row(layer.name, short_block(row), f"{layer.latency_ms:.2f}", share)
@@ -107,7 +126,7 @@ def _by_layer(architecture: Architecture, prediction: Prediction) -> Table:
     return table
 
 
-def _side_by_side(titles: list[str], architectures: list[Architecture], predictions: list[Prediction]) -> Table:
+def _side_by_side(titles: list[str], architectures: Sequence[Network], predictions: list[Prediction]) -> Table:
     """One column a network: its layers in running order, then the figures to compare."""
     from rich.table import Table
 
@@ -116,11 +135,9 @@ def _side_by_side(titles: list[str], architectures: list[Architecture], predicti
     for title in titles:
         # Long names break at an underscore rather than anywhere.
         table.add_column(re.sub(r"(.{12,}?_)", r"\1\n", title), justify="right", overflow="fold")
-    layers = [prediction.layers for prediction in predictions]
-    for index in range(max(len(column) for column in layers) - 1):
-        name = "stem" if index == 0 else f"block{index}"
-        table.add_row(name, *(f"{c[index].latency_ms:.2f}" if index < len(c) - 1 else "" for c in layers))
-    table.add_row("head", *(f"{column[-1].latency_ms:.2f}" for column in layers))
+    columns = [{layer.name: layer.latency_ms for layer in prediction.layers} for prediction in predictions]
+    for name in _merged([list(column) for column in columns]):
+        table.add_row(name, *(f"{column[name]:.2f}" if name in column else "" for column in columns))
     table.add_section()
     table.add_row("total", *(f"{p.latency_ms:.2f}" for p in predictions), style="bold")
     table.add_row("90 % interval", *(f"{p.low_ms:.1f} to {p.high_ms:.1f}" for p in predictions))
@@ -129,6 +146,14 @@ def _side_by_side(titles: list[str], architectures: list[Architecture], predicti
     table.add_row("MAdds/M", *(f"{a.madds / 1e6:.1f}" for a in architectures))
     table.add_row("params/M", *(f"{a.params / 1e6:.2f}" for a in architectures))
     return table
+
+
+def _merged(lists: list[list[str]]) -> list[str]:
+    """Return all names: those of the blocks by number, what stands before and behind them around these."""
+    longest = max(lists, key=lambda names: sum(name.startswith("block") for name in names))
+    blocks = [name for name in longest if name.startswith("block")]
+    behind = dict.fromkeys(name for names in lists for name in names if name != "stem" and name not in blocks)
+    return ["stem", *blocks, *behind]
 
 
 def _summary(table: LatencyTable, predictions: list[Prediction]) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from nas.cli._common import JsonOption, NetworkArgument, output_console, print_json
-from nas.report.layers import LayerRow, layer_rows, short_block
+from nas.cli._head import NOT_PUBLISHED, ClassesOption, HeadOption, headed, refuse_classes
+from nas.report.layers import LayerRow, headed_rows, layer_rows, short_block
 from searchspace.architecture import Architecture
+from searchspace.heads import HeadedNetwork
 from searchspace.resolve import resolve_network
 
 
-def show(network: NetworkArgument, json: JsonOption = False) -> None:
+def show(
+    network: NetworkArgument, head: HeadOption = None, classes: ClassesOption = None, json: JsonOption = False
+) -> None:
     """Layers, parameters and multiply-adds of a network.
 
     One multiply-add counts as one; only convolutions and fully connected layers are counted, as in the MobileNet
@@ -21,28 +25,52 @@ def show(network: NetworkArgument, json: JsonOption = False) -> None:
       nas show mobilenet_v3_large
       nas show mobilenet_v2_0.75@160 --json
       nas show runs/NAME
+      nas show mobilenet_v3_large@320 --head ssdlite
     """
+    refuse_classes(head, classes)
     architecture = resolve_network(network)
-    rows = layer_rows(architecture)
-    if json:
-        print_json(_document(network, architecture, rows))
+    if head is None:
+        shown: Architecture | HeadedNetwork = architecture
+        rows, about = layer_rows(architecture), {}
     else:
-        _print_table(network, architecture, rows)
+        shown = with_head = headed(architecture, head, classes)
+        architecture, rows, about = with_head.backbone, headed_rows(with_head), _about(with_head)
+    if json:
+        print_json(_document(network, architecture, shown, rows) | about)
+        return
+    _print_table(network, shown, rows)
+    console = output_console()
+    if about and not about["published"]:
+        console.print(NOT_PUBLISHED)
+    console.print(str(architecture), style="dim", soft_wrap=True)
 
 
-def _document(network: str, architecture: Architecture, rows: tuple[LayerRow, ...]) -> dict[str, object]:
+def _about(network: HeadedNetwork) -> dict[str, object]:
+    """Return what is said of the head: its name, classes, feature maps, and where its counts were published."""
+    return {
+        "head": network.head.name,
+        "task": network.head.task,
+        "classes": network.head.classes,
+        "taps": [tap._asdict() for tap in network.taps],
+        "published": network.head.published or None,
+    }
+
+
+def _document(
+    network: str, architecture: Architecture, shown: Architecture | HeadedNetwork, rows: tuple[LayerRow, ...]
+) -> dict[str, object]:
     return {
         "network": network,
         "architecture": str(architecture),
         "resolution": architecture.resolution,
         "classes": architecture.classes,
-        "params": architecture.params,
-        "madds": architecture.madds,
+        "params": shown.params,
+        "madds": shown.madds,
         "layers": [asdict(row) for row in rows],
     }
 
 
-def _print_table(network: str, architecture: Architecture, rows: tuple[LayerRow, ...]) -> None:
+def _print_table(network: str, architecture: Architecture | HeadedNetwork, rows: tuple[LayerRow, ...]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -73,4 +101,3 @@ def _print_table(network: str, architecture: Architecture, rows: tuple[LayerRow,
     console.print(Text(f"{title}  {architecture.resolution}×{architecture.resolution}", style="bold"))
     console.print(table)
     console.print(Text("SE: squeeze-excite channels   +: shortcut   MAdds: millions of multiply-adds", style="dim"))
-    console.print(Text(str(architecture), style="dim"), soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from searchspace.architecture import Activation, Architecture, Layer, PlacedBlock
+from searchspace.heads import HeadedNetwork, HeadLayer
 
 ACTIVATION_NAMES = {
     Activation.RELU: "ReLU",
@@ -75,6 +76,31 @@ def layer_rows(architecture: Architecture) -> tuple[LayerRow, ...]:
         madds=head_ops.madds,
     )
     return (stem_row, *map(_block_row, placed, block_ops), head_row)
+
+
+def headed_rows(network: HeadedNetwork) -> tuple[LayerRow, ...]:
+    """Return one row for each layer of the backbone that runs and each part of the head, in running order."""
+    rows = layer_rows(network.backbone)[: 1 + network.last_block]
+    return (*rows, *map(_part_row, network.layers[len(rows) :]))
+
+
+def _part_row(part: HeadLayer) -> LayerRow:
+    first, last = part.ops[0], part.ops[-1]
+    kernels = sorted({op.kernel for op in part.ops})
+    return LayerRow(
+        layer=part.name,
+        kind="head",
+        block="head",
+        in_size=first.in_size,
+        in_channels=first.in_channels,
+        out_size=last.out_size,
+        out_channels=last.out_channels,
+        kernel=kernels[-1],
+        kernels=tuple(kernels),
+        activation="",
+        params=part.params,
+        madds=part.madds,
+    )
 
 
 def _block_row(placed: PlacedBlock, ops: Layer) -> LayerRow:

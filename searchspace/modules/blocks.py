@@ -19,10 +19,16 @@ class BlockModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in, size, size) to (batch, out, size', size')."""
-        y = x
-        for layer in self.children():
+        return self.tapped(x)[0]
+
+    def tapped(self, x: Tensor, name: str = "") -> tuple[Tensor, Tensor]:
+        """Return the block's output, and that of its layer called `name` (the block's own without a name)."""
+        y, tap = x, x
+        for key, layer in self.named_children():
             y = layer(y)
-        return add_identity(y, x, self.shortcut_channels)
+            tap = y if key == name else tap
+        out = add_identity(y, x, self.shortcut_channels)
+        return out, tap if name else out
 
 
 def _layer(layer: WiredLayer, placed: PlacedBlock) -> nn.Module:
