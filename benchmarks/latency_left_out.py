@@ -24,7 +24,7 @@ from latency_lut.calibrate.inference import Inference
 from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, half_width_pct, off_pct
 from latency_lut.calibrate.recipes import end_to_end_inference, end_to_end_left_out, pixel1_inference, pixel1_left_out
 from latency_lut.samples import Target
-from nas.report.pictures import png_bytes
+from nas.report.drawing import png_bytes
 from searchspace.support.files import write_atomic
 
 Chosen = Callable[[int], bool]

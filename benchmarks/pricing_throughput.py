@@ -21,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from latency_lut import LatencyTable, predict
-from latency_lut.compiled import CompiledCost, compile_space
+from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from searchspace.choices import Genotypes
 from searchspace.space import load_space, space_names
@@ -56,7 +56,7 @@ def row_of(name: str, table: LatencyTable, networks: int) -> str:
     """Measure one space; return its line of the printed table."""
     space = load_space(name)
     start = time.process_time()
-    compiled = compile_space(space, table, allow_extrapolation=True)
+    compiled = CompiledCost(space, table, allow_extrapolation=True)
     compile_s = time.process_time() - start
     genotypes = space.sample(np.random.default_rng(0), networks)
     singles = genotypes[:_SINGLES, None]

@@ -92,11 +92,6 @@ class CompiledCost:
         return Extremes(fastest, float(latency_ms[0]), slowest, float(latency_ms[1]))
 
 
-def compile_space(space: SearchSpace, table: LatencyTable, allow_extrapolation: bool = False) -> CompiledCost:
-    """Compile the latency of every network of a space; raises UnmeasuredOp as `CompiledCost` does."""
-    return CompiledCost(space, table, allow_extrapolation)
-
-
 def compile_counts(space: SearchSpace) -> SlotSums:
     """Compile MAdds and parameters of a space: `madds, params = compile_counts(space)(genotypes)`, exact floats."""
     return SlotSums(space, [lambda op: float(op.madds), lambda op: float(op.params)])

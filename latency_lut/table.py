@@ -134,19 +134,6 @@ class LatencyTable:
     def _kinds(self) -> frozenset[OpKind]:
         return frozenset(op.kind for op in self._entries)
 
-    def merge(self, other: LatencyTable) -> LatencyTable:
-        """Return this table with the entries of `other` added; where both hold an op, that of `other` stays.
-
-        Raises UserError unless both are of the same device, precision, runtime, threads and method.
-        """
-        for name in ("device", "precision", "runtime", "runtime_build", "threads", "cores", "method"):
-            mine, theirs = getattr(self.provenance, name), getattr(other.provenance, name)
-            if mine != theirs:
-                raise UserError(
-                    f"cannot merge {other.name} into {self.name}: {name} is {theirs!r} there, {mine!r} here"
-                )
-        return LatencyTable(other.provenance, self._entries | other._entries)
-
     def view(self, name: str) -> LatencyTable:
         """Return the same entries on the scale of another source; raises UserError for an unknown view."""
         return self.with_provenance(self.provenance.viewed(name))

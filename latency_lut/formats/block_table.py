@@ -89,9 +89,8 @@ def _time(value: Any) -> Estimate:
         return Estimate(_milliseconds("the time", value))
     unknown = ", ".join(str(name) for name in value if name not in ("mean", "var", "std", "count"))
     if unknown or "mean" not in value:
-        raise UserError(
-            f"expected mean, var or std, and count; {f'{unknown} is not known' if unknown else 'mean is absent'}"
-        )
+        problem = f"{unknown[:60]} is not known" if unknown else "mean is absent"
+        raise UserError(f"expected mean, var or std, and count; {problem}")
     mean_ms, runs = _milliseconds("mean", value["mean"]), value.get("count", 0)
     if not isinstance(runs, int) or not 0 <= runs < 10**9:
         raise UserError(f"count must be a whole number of at least 0, not {quoted(runs)}")

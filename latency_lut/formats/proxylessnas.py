@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from searchspace.architecture import Activation, Architecture, Conv, InvertedResidual, PlacedBlock, block_ops
 from searchspace.ops import Op, OpKind
-from searchspace.support.errors import UserError
+from searchspace.support.errors import UserError, quoted
 from searchspace.widths import make_divisible
 
 _SHAPE = r"(\d{1,5})x(\d{1,5})x(\d{1,5})"
@@ -58,7 +58,7 @@ def ops_of_key(key: str, v3: bool) -> tuple[Op, ...]:
     if match[1] == "expanded_conv":
         return _inverted_ops(before, after, {name: int(value) for name, value in settings.items()})
     if settings:
-        raise UserError(f"{match[1]} takes no settings, but has {match[8][1:]}")
+        raise UserError(f"{match[1]} takes no settings, but has {quoted(match[8][1:])}")
     return _plain_ops(match[1], before, after, Activation.HSWISH if v3 else Activation.RELU6)
 
 
@@ -92,7 +92,8 @@ def _conv(out: int, kernel: int, stride: int, activation: Activation) -> Conv:
 def _inverted_ops(before: Shape, after: Shape, settings: Mapping[str, int]) -> tuple[Op, ...]:
     names = tuple(settings)
     if names not in (_SETTINGS, _V3_SETTINGS):
-        raise UserError(f"expanded_conv has the settings {', '.join(names) or '(none)'}, expected {_V3_SETTINGS}")
+        expected = " or ".join(", ".join(known) for known in (_SETTINGS, _V3_SETTINGS))
+        raise UserError(f"expanded_conv has the settings {quoted(', '.join(names))}, expected {expected}")
     if not all(settings.get(name, 0) in (0, 1) for name in ("idskip", "se", "hs")):
         raise UserError("idskip, se and hs must be 0 or 1")
     v3 = names == _V3_SETTINGS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latency_lut import LatencyTable, UnmeasuredOp, predict
-from latency_lut.compiled import CompiledCost, compile_counts, compile_space
+from latency_lut.compiled import CompiledCost, compile_counts
 from searchspace.ops import OpKind
 from searchspace.space import load_space, space_names
 from searchspace.support.errors import UserError
@@ -19,7 +19,7 @@ def space(request):
 
 @pytest.fixture(scope="module")
 def compiled(space, table_of_space) -> CompiledCost:
-    return compile_space(space, table_of_space(space))
+    return CompiledCost(space, table_of_space(space))
 
 
 def test_batched_and_single_predictions_agree_to_the_bit(compiled):
@@ -52,7 +52,7 @@ def test_extremes_are_networks_of_the_space_that_no_sample_beats(compiled):
 
 def test_extremes_of_a_small_space_are_those_of_its_enumeration(table_of_space):
     space = load_space("macro")
-    compiled = compile_space(space, table_of_space(space))
+    compiled = CompiledCost(space, table_of_space(space))
     everything = np.stack(np.meshgrid(*[range(3)] * 8, indexing="ij"), -1).reshape(-1, 8).astype(np.uint8)
     latency_ms = compiled.latency_ms(everything)
     found = compiled.extremes()
@@ -65,8 +65,8 @@ def test_a_space_outside_the_table_is_refused_or_flagged(table_of_space):
     removed = max(op for op in whole.ops() if op.kind is OpKind.DWCONV)
     partial = LatencyTable(whole.provenance, {op: e for op, e in whole.entries().items() if op != removed})
     with pytest.raises(UnmeasuredOp, match="dwconv"):
-        compile_space(space, partial)
-    compiled = compile_space(space, partial, allow_extrapolation=True)
+        CompiledCost(space, partial)
+    compiled = CompiledCost(space, partial, allow_extrapolation=True)
     genotypes = space.sample(np.random.default_rng(4), 200)
     flags = compiled.extrapolated(genotypes)
     assert flags.any() and not flags.all()
@@ -78,7 +78,7 @@ def test_a_space_outside_the_table_is_refused_or_flagged(table_of_space):
 def test_wrong_shapes_are_refused(table_of_space, shape):
     space = load_space("macro")
     with pytest.raises(UserError):
-        compile_space(space, table_of_space(space)).latency_ms(np.zeros(shape, dtype=np.uint8))
+        CompiledCost(space, table_of_space(space)).latency_ms(np.zeros(shape, dtype=np.uint8))
 
 
 def test_a_value_index_outside_its_choice_is_refused(table_of_space):
@@ -86,4 +86,4 @@ def test_a_value_index_outside_its_choice_is_refused(table_of_space):
     genotype = np.zeros((1, 8), dtype=np.uint8)
     genotype[0, 4] = 3
     with pytest.raises(UserError, match="layer4"):
-        compile_space(space, table_of_space(space)).latency_ms(genotype)
+        CompiledCost(space, table_of_space(space)).latency_ms(genotype)

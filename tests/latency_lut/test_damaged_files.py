@@ -1,9 +1,8 @@
-"""Files of tables and times, damaged at random: a value or the project's own error, soon and in little memory."""
+"""Files of tables and times, damaged at random: a value or the project's own error, in little memory."""
 
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,13 @@ import pytest
 
 from latency_lut import LatencyTable, Precision
 from latency_lut.formats import read_block_table
+from latency_lut.measure.backend import REFERENCE_OP
+from latency_lut.measure.journal import Journal, Measurement
 from latency_lut.networkfiles import read_samples
 from latency_lut.samples import Target
 from searchspace.support.errors import UserError
 
+PIXEL4 = Target("pixel4", Precision.FLOAT32)
 PIXEL1 = Target("pixel1", Precision.FLOAT32, unlabelled=True)
 TIMES = "model,latency_ms,device,runtime,threads,precision\nmobilenet_v2,76,Pixel 1,TFLite,1,float\nmnasnet_a1,86,,,,\n"
 TUNAS = "block_type,stage,resolution,channels,kernel,expansion,se,act,latency_ms\n"
@@ -26,6 +28,14 @@ NN_METER = (
     "device,set,hw_in,cin,cout,expand,stride,act,kernel,se,latency_ms\npixel1,v3,64,16,16,1,1,hard_swish,5,0,0.92\n"
 )
 PROXYLESS = "Conv-input:224x224x3-output:112x112x32:\n  count: 50\n  mean: 5.1\n  std: 0.2\n"
+ONCE_FOR_ALL = (
+    "expanded_conv-input:28x28x40-output:28x28x40-expand:120-kernel:5-stride:1-idskip:1-se:1-hs:0:\n"
+    "  {mean: 1.5, var: 0.01, count: 50}\nAvgPool2D-input:7x7x960-output:1x1x960: {mean: 0.1, count: 50}\n"
+)
+END_TO_END = (
+    "network,pixel4_1large_float_mean_ms,pixel4_1large_quant_mean_ms,s10_1large_float_mean_ms,s10_1large_quant_mean_ms\n"
+    "fdmobilenet_wd4,27.1,20.3,25.5,60\nfdmobilenet_wd4,21.0,,19,\n"
+)
 NN_METER_JSON = '{"AvgPool2D-input:7x7x960-output:1x1x960": {"count": 500, "mean": 0.1, "var": 0.01}}'
 READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "times": (".csv", TIMES, lambda path: read_samples(path, PIXEL1)),
@@ -33,6 +43,9 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "single path": (".csv", SINGLE_PATH, lambda path: read_samples(path, PIXEL1)),
     "nn-meter": (".csv", NN_METER, lambda path: read_samples(path, PIXEL1)),
     "proxylessnas": (".yaml", PROXYLESS, read_block_table),
+    "once-for-all": (".yaml", ONCE_FOR_ALL, read_block_table),
+    "end to end": (".csv", END_TO_END, lambda path: read_samples(path, PIXEL4)),
+    "journal": (".partial", "", lambda path: Journal(path, {}).close()),
     "nn-meter json": (".json", NN_METER_JSON, read_block_table),
     "table": (".csv", "", LatencyTable.load),
 }
@@ -40,7 +53,7 @@ PIECES = (
     b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\n", b",", b'"', b":", b"[", b"{", b"-1", b"1e999", b"nan",
     b"9" * 400, b"&a *a", b"!!python/name:os.system", b"\t", b"=", b"A" * 3000,
 )  # fmt: skip
-SECONDS, MEGABYTES = 1.0, 200.0
+MEGABYTES = 200.0
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
@@ -59,28 +72,38 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+def whole(reader: str, table: LatencyTable, path: Path) -> bytes:
+    """Return a file that can be read."""
+    match reader:
+        case "table":
+            table.save(path)
+        case "journal":
+            journal = Journal(path, {})
+            journal.append({REFERENCE_OP: Measurement(0.2, 0.01, 31, 0.2)})
+            journal.close()
+        case _:
+            path.write_text(READERS[reader][1])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", READERS)
 def test_a_damaged_file_is_a_value_or_an_error_of_ours(
     reader: str, count: int, table: LatencyTable, tmp_path: Path
 ) -> None:
-    suffix, text, read = READERS[reader]
-    content = (text or table.to_text()).encode()
+    suffix, _, read = READERS[reader]
     path = tmp_path / f"file{suffix}"
-    path.write_bytes(content)
+    content = whole(reader, table, path)
     read(path)
     rng = np.random.default_rng(len(reader))
-    before, slowest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0.0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(count):
         path.write_bytes(damaged(content, rng))
-        start = time.process_time()
         try:
             read(path)
         except UserError as error:
             assert len(str(error)) < 1200, "a whole file is no quote"
-        slowest = max(slowest, time.process_time() - start)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
-    assert slowest < 10 * SECONDS  # a generous bound of processor time: what hangs, hangs for minutes
 
 
 def test_a_list_of_millions_is_stopped_while_it_is_parsed(tmp_path: Path) -> None:

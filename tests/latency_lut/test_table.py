@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latency_lut import Estimate, LatencyTable, Method, Scale, TableError, UnmeasuredOp
+from latency_lut import Estimate, LatencyTable, Scale, TableError, UnmeasuredOp
 from latency_lut.devices import ALIASES, device_names, load_device, shipped_names, user_table_path
 from latency_lut.testing import LatencyTableConformance
 from searchspace.ops import Op, OpKind
@@ -199,17 +198,6 @@ def test_an_extrapolation_never_becomes_an_entry(table):
     op = Op(OpKind.CONV, 7, 4000, 8)
     with pytest.raises(UserError, match="no measurement"):
         LatencyTable(table.provenance, {op: table.entry(op, allow_extrapolation=True)})
-
-
-def test_merging_keeps_the_newer_entry_and_refuses_another_device(table):
-    op, new = table.ops()[0], Op(OpKind.LINEAR, 1, 5, 7)
-    other = LatencyTable(table.provenance, {op: Estimate(9.0), new: Estimate(1.0)})
-    merged = table.merge(other)
-    assert len(merged) == len(table) + 1
-    assert merged.entry(op).latency_ms == 9.0
-    for change in ({"device": "else"}, {"threads": 4}, {"method": Method.IMPORTED}):
-        with pytest.raises(UserError, match="cannot merge"):
-            table.merge(other.with_provenance(replace(table.provenance, **change)))
 
 
 def test_a_view_has_the_scale_of_its_source(table):
