@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from searchspace.architecture import Architecture, Block, PlacedBlock, block_ops, head_ops, stem_ops
 from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
+from searchspace.heads import TaskHead
+from searchspace.heads.slots import HeadSlot, classifier_ops, head_slot_ops, head_slots
 from searchspace.layers import Place
 from searchspace.ops import Op
 from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
@@ -50,8 +52,9 @@ class SearchSpace(ChoiceSet):
     Made by `load_space`. Raises UserError where the file contradicts itself.
     """
 
-    def __init__(self, spec: SpaceSpec) -> None:
+    def __init__(self, spec: SpaceSpec, task_head: TaskHead | None = None) -> None:
         self.spec = spec
+        self.task_head = task_head
         self.name = spec.name
         self._listed: list[Choice] = []
         self._at: dict[str, int] = {}
@@ -66,7 +69,19 @@ class SearchSpace(ChoiceSet):
 
     def with_classes(self, classes: int) -> SearchSpace:
         """Return the same space for another number of classes; genotypes keep their meaning."""
-        return self if classes == self.spec.classes else SearchSpace(replace(self.spec, classes=classes))
+        return (
+            self if classes == self.spec.classes else SearchSpace(replace(self.spec, classes=classes), self.task_head)
+        )
+
+    def with_head(self, head: TaskHead | None) -> SearchSpace:
+        """Return the same space with a head in the classifier's place: it is part of the slots, and so of the costs.
+
+        Genotypes and the architectures they stand for stay the same. Raises UserError where the head cannot be put on
+        every network.
+        """
+        space = SearchSpace(self.spec, head)
+        _ = space.slots
+        return space
 
     # Walking the file
 
@@ -190,13 +205,18 @@ class SearchSpace(ChoiceSet):
         slots = [Slot("stem", -1, 0, tuple(resolution))]
         for number, plan in enumerate(self.plans):
             for layer in range(len(plan.stage.fixed) or plan.stage.depths[-1]):
-                depends = resolution | self._layer_choices(number, layer)
+                depends = resolution | self.layer_choices(number, layer)
                 slots.append(Slot(f"{plan.stage.name}/layer{layer}", number, layer, tuple(sorted(depends))))
         last = len(self.plans)
-        slots.append(Slot("head", last, 0, tuple(sorted(resolution | self._width_choices(last - 1)))))
+        slots.append(Slot("head", last, 0, tuple(sorted(resolution | self.width_choices(last - 1)))))
+        slots += (Slot(one.name, last, number, one.depends) for number, one in enumerate(self._head_slots, start=1))
         return tuple(slots)
 
-    def _width_choices(self, number: int) -> set[int]:
+    @cached_property
+    def _head_slots(self) -> tuple[HeadSlot, ...]:
+        return () if self.task_head is None else head_slots(self, self.task_head)
+
+    def width_choices(self, number: int) -> set[int]:
         """The choices that decide how many channels leave a stage."""
         if number < 0 or self.plans[number].stage.fixed:
             return set()
@@ -204,10 +224,10 @@ class SearchSpace(ChoiceSet):
         found = {b.choice for option in plan.widths for b in option}
         return (found | ({plan.block_at} if len(plan.widths) > 1 else set())) - {None}  # type: ignore[return-value]
 
-    def _layer_choices(self, number: int, layer: int) -> set[int]:
+    def layer_choices(self, number: int, layer: int) -> set[int]:
         """The choices that decide a layer's block and its input channels."""
         plan = self.plans[number]
-        before = self._width_choices(number if layer else number - 1)
+        before = self.width_choices(number if layer else number - 1)
         if plan.stage.fixed:
             return before if layer == 0 else set()
         found = {b.choice for option in plan.layers[layer] for b in option} | {plan.block_at}
@@ -220,13 +240,19 @@ class SearchSpace(ChoiceSet):
 
         Empty where the layer is absent; equal to what `decode(genotype).ops()` lists for that layer.
         """
+        if slot.stage == len(self.plans) and slot.layer:
+            assert self.task_head is not None
+            return head_slot_ops(self, self.task_head, self._head_slots[slot.layer - 1], values)
         read: Reader = dict(zip(slot.depends, values, strict=True)).__getitem__
         resolution = self.resolution(read)
         if slot.stage < 0:
             return stem_ops(self.spec.stem, resolution)
         size = -(-resolution // self._strides[slot.stage])
         if slot.stage == len(self.plans):
-            return head_ops(self.spec.head, size, self.channels(slot.stage - 1, read), self.spec.classes)
+            channels = self.channels(slot.stage - 1, read)
+            if self.task_head is not None:
+                return classifier_ops(self, size, channels)
+            return head_ops(self.spec.head, size, channels, self.spec.classes)
         stage = self.plans[slot.stage].stage
         block = self.layer_block(slot.stage, slot.layer, read)
         if block is None:

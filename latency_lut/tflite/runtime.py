@@ -91,6 +91,14 @@ def run(path: str | Path | bytes, inputs: Images, threads: int = 1) -> Images:
     return np.stack(outputs)
 
 
+def run_named(model: str | Path | bytes, inputs: Images, threads: int = 1) -> dict[str, Images]:
+    """Run a float model on `inputs` (count, height, width, channels); return its outputs by name, count first."""
+    runner = load(model, threads).get_signature_runner()
+    (source,) = runner.get_input_details()
+    rows = [{name: np.array(found) for name, found in runner(**{source: image[None]}).items()} for image in inputs]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
 def fill_inputs(interpreter: Any, seed: int = 0) -> None:
     """Fill every input with uniform noise of its type: an untouched input may hold denormals, which run slower."""
     rng = np.random.default_rng(seed)

@@ -96,8 +96,8 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
             "" if network is winner else as_percent(summary.found_within(network.prediction.latency_ms)),
             f"{network.prediction.latency_ms:.1f} ms",
             f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
-            f"{network.architecture.madds / 1e6:.0f} M",
-            f"{network.architecture.params / 1e6:.2f} M",
+            f"{network.network.madds / 1e6:.0f} M",
+            f"{network.network.params / 1e6:.2f} M",
             style="bold" if network is winner else None,
         )
     console = output_console()
@@ -124,4 +124,5 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():
         console.print(f"{name}: {fact}", markup=False)
     console.print(f"\nWritten to {place}. Open {place / 'report.html'}, or go on with:", markup=False)
-    print_command("nas", "latency", place, "mobilenet_v3_large", "--device", summary.device)
+    head = () if winner.head is None else ("--head", winner.head.name, "--classes", winner.head.classes)
+    print_command("nas", "latency", place, "mobilenet_v3_large", "--device", summary.device, *head)

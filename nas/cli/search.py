@@ -19,6 +19,7 @@ from nas.cli._common import (
     print_warnings,
 )
 from nas.cli._errors import resumable
+from nas.cli._head import ClassesOption, HeadOption, refuse_classes
 from nas.cli._supernet_options import (
     DataOption,
     EpochsOption,
@@ -128,6 +129,8 @@ def search(
     name: NameOption = None,
     resume: ResumeOption = False,
     extrapolate: ExtrapolateOption = False,
+    head: HeadOption = None,
+    classes: ClassesOption = None,
     netadapt: NetadaptOption = None,
     export: ExportOption = True,
     json: JsonOption = False,
@@ -148,6 +151,7 @@ def search(
       nas search --budget 30ms --data digits --supernet-training differentiable
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --device pixel1=60ms --device pixel4=20ms --front latency --front params
+      nas search --budget 90ms --head ssdlite      the backbone for a detector: its head is part of the budget
       nas search --resume runs/NAME                go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
@@ -204,6 +208,7 @@ def _of_options(context: typer.Context) -> _Wanted:
     from nas.jobs.search.settings import SearchSettings, parse_budgets
 
     given = context.params
+    refuse_classes(given["head"], given["classes"])
     data, training = given["data"], given["supernet_training"]
     device, budget_ms, also = parse_budgets(given["device"] or ["pixel"], given["budget"])
     settings = SearchSettings(
@@ -216,6 +221,8 @@ def _of_options(context: typer.Context) -> _Wanted:
         seed=given["seed"],
         evaluations=(50_000 if data is None else 100) if given["evaluations"] is None else given["evaluations"],
         extrapolate=given["extrapolate"],
+        head=given["head"],
+        classes=given["classes"],
     )
     images = None
     if data is not None:
@@ -334,5 +341,5 @@ def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) 
 def _default_name(settings: SearchSettings) -> str:
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [part for device, limit_ms in limits.items() for part in (Path(device).stem, f"{limit_ms:g}ms")]
-    parts.append(Path(settings.space).stem)
+    parts += [Path(settings.space).stem, *([] if settings.head is None else [settings.head])]
     return "-".join(part.replace(":", "-") for part in parts)

@@ -3,6 +3,7 @@
 from nas.export._calibration import Calibration, calibration_from
 from nas.export._check import AccuracyCheck, check_accuracy, largest_error
 from nas.export._formats import FORMATS, export_as, require_format
+from nas.export._headed import HEADED_FORMATS, export_headed
 from nas.export._origin import precision_of
 from nas.export._record import ExportRecord, host_name
 from nas.export._tflite import (
@@ -18,6 +19,7 @@ from nas.export._usage import Usage, preparation_of
 
 __all__ = [
     "FORMATS",
+    "HEADED_FORMATS",
     "PRECISIONS",
     "TRAINED",
     "UNTRAINED",
@@ -28,6 +30,7 @@ __all__ = [
     "calibration_from",
     "check_accuracy",
     "export_as",
+    "export_headed",
     "export_network",
     "export_trained",
     "host_name",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.export._calibration import Calibration
-from nas.export._check import Images, Outputs, compare, noise
+from nas.export._check import Images, compare, noise
 from nas.export._executorch import executorch_program, open_executorch
 from nas.export._onnx import onnx_model, open_onnx
 from nas.export._record import ExportRecord, host_name
@@ -88,7 +88,7 @@ def export_as(
     write_labels(path, document)
     if form == "executorch":  # its files have no place for text
         write_atomic(path.with_suffix(".usage.json"), json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    milliseconds, spread, runs = _timed(run, noise(1, size, seed), threads_of_its_own=form == "executorch")
+    milliseconds, spread, runs = timed_calls(run, noise(1, size, seed), threads_of_its_own=form == "executorch")
     return ExportRecord(
         file=path.name,
         format=form,
@@ -107,7 +107,7 @@ def export_as(
     )
 
 
-def _timed(run: Callable[[Images], Outputs], image: Images, threads_of_its_own: bool) -> tuple[float, float, int]:
+def timed_calls(run: Callable[[Images], object], image: Images, threads_of_its_own: bool) -> tuple[float, float, int]:
     """Return the tenth percentile in ms, relative spread and number of runs, pinned to a core as tables are made."""
     from latency_lut.measure.host import Host
     from latency_lut.measure.litert import time_calls

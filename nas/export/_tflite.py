@@ -214,6 +214,12 @@ def _timed(content: bytes, precision: str, threads: int) -> Measurement:
         return time_file(host, content, Computed.INT8 if precision == "int8" else Computed.FLOAT32)
 
 
+def timed_file(content: bytes, precision: str) -> tuple[float, float, int]:
+    """Return a file's time on one thread of this machine in ms, its relative spread and the number of runs."""
+    timing = _timed(content, precision, 1)
+    return timing.latency_ms, timing.spread, timing.runs
+
+
 def weights_mark(path: str | Path) -> str:
     """Return `trained` or `untrained` as a TFLite file says of itself, or an empty text where it does not say."""
     from latency_lut.tflite.read import read_graph

@@ -10,6 +10,7 @@ import numpy as np
 
 from nas.objectives import METRICS, Metric, Values, front_of, hypervolume_over_time, metric
 from nas.objectives import peak_activation_bytes as peak_bytes
+from searchspace.heads import HeadedNetwork
 
 if TYPE_CHECKING:
     from nas.jobs.search.ask_tell import FoundNetwork, SearchResult
@@ -106,8 +107,13 @@ def _limits(prepared: Priced, winner: FoundNetwork) -> tuple[KeptLimit, ...]:
 
 def _metrics(prepared: Priced, winner: FoundNetwork, limits: tuple[KeptLimit, ...]) -> dict[str, dict[str, Any]]:
     """Return every metric of the winner by name, with unit and direction; latencies with their interval."""
-    network, genotype = winner.architecture, np.array([winner.genotype], dtype=np.uint8)
-    counts = {"madds": network.madds, "params": network.params, "peak_activation_bytes": peak_bytes(network)}
+    network, head = winner.architecture, prepared.space.task_head
+    genotype = np.array([winner.genotype], dtype=np.uint8)
+    if head is None:
+        counts = {"madds": network.madds, "params": network.params, "peak_activation_bytes": peak_bytes(network)}
+    else:
+        whole = HeadedNetwork(network, head)
+        counts = {"madds": whole.madds, "params": whole.params}
     latency = {"value": winner.latency_ms, "low": winner.low_ms, "high": winner.high_ms}
     found: dict[str, dict[str, Any]] = {
         "top1": {"value": winner.top1} | METRICS["top1"].as_dict(),

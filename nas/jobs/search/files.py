@@ -10,11 +10,11 @@ from typing import Any
 
 from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.figures import Figures
-from nas.jobs.search.page import SearchSummary, search_page
+from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report.drawing import write_picture
-from nas.report.layers import layer_rows
 from nas.report.pictures import draw_front
 from nas.runs.folder import ARCHITECTURE, RunFolder
+from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.yaml_io import save_architecture
 
 FRONT_CSV = "front.csv"
@@ -28,7 +28,7 @@ REPORT = "report.html"
 def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequence[FoundNetwork]) -> dict[str, Any]:
     """Write every file of a finished search but the model, `result.json` last, and return what that one holds."""
     folder.write(LATENCY_CSV, latency_csv(summary))
-    folder.write(FRONT_CSV, front_csv(front, summary.figures.columns))
+    folder.write(FRONT_CSV, front_csv(front, summary.figures.columns, summary.winner.head))
     references, chosen = summary.points()
     write_picture(folder, FRONT_PNG, lambda: draw_front(summary.front, references, chosen, summary.budget_ms))
     if summary.export is not None:
@@ -55,8 +55,9 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
         "extrapolated": winner.prediction.extrapolated,
         "budget_ms": summary.budget_ms,
         "top1": winner.top1,
-        "params": winner.architecture.params,
-        "madds": winner.architecture.madds,
+        "params": winner.network.params,
+        "madds": winner.network.madds,
+        **_head(winner),
         "evaluations": summary.evaluations,
         "seed": summary.seed,
         "space": summary.space,
@@ -86,6 +87,15 @@ def result_document(summary: SearchSummary) -> dict[str, Any]:
     }
 
 
+def _head(winner: ScoredNetwork) -> dict[str, Any]:
+    """Return the head by name and what it takes of the latency, where there is one."""
+    if winner.head is None:
+        return {}
+    parts = {row.layer for row in winner.rows if row.kind == "head" and row.layer != "conv"}
+    latency_ms = sum(layer.latency_ms for layer in winner.prediction.layers if layer.name in parts)
+    return {"head": {"name": winner.head.name, "classes": winner.head.classes, "latency_ms": latency_ms}}
+
+
 def _named(figures: Figures) -> dict[str, Any]:
     """Return the figures by name, as `result.json` holds them."""
     reached = figures.volume[-1][1] if figures.volume else 0.0
@@ -105,14 +115,17 @@ def _named(figures: Figures) -> dict[str, Any]:
     }
 
 
-def front_csv(front: Sequence[FoundNetwork], further: Mapping[str, Sequence[float]]) -> str:
+def front_csv(
+    front: Sequence[FoundNetwork], further: Mapping[str, Sequence[float]], head: TaskHead | None = None
+) -> str:
     """Return the front, fastest first, as CSV text; `further` columns, one value a network, stand at its right."""
     columns = ("latency_ms", "low_ms", "high_ms", "top1", "params", "madds", "architecture", *further)
     rows = (
         (f"{one.latency_ms:.4f}", f"{one.low_ms:.4f}", f"{one.high_ms:.4f}", f"{one.top1:.4f}",
-         one.architecture.params, one.architecture.madds, one.architecture,
+         whole.params, whole.madds, one.architecture,
          *(f"{values[number]:.4f}" for values in further.values()))
         for number, one in enumerate(front)
+        for whole in (one.architecture if head is None else HeadedNetwork(one.architecture, head),)
     )  # fmt: skip
     return _csv(columns, rows)
 
@@ -120,7 +133,7 @@ def front_csv(front: Sequence[FoundNetwork], further: Mapping[str, Sequence[floa
 def latency_csv(summary: SearchSummary) -> str:
     """Return the winner layer by layer, with what each adds to the latency, as CSV text."""
     prediction = summary.winner.prediction
-    rows = [asdict(row) for row in layer_rows(summary.winner.architecture)]
+    rows = [asdict(row) for row in summary.winner.rows]
     for row, layer in zip(rows, prediction.layers, strict=True):
         row["latency_ms"] = f"{layer.latency_ms:.4f}"
     overhead = dict.fromkeys(rows[0], "") | {"layer": "network", "latency_ms": f"{prediction.overhead_ms:.4f}"}

@@ -19,17 +19,19 @@ from nas.jobs.search.figure_sections import (
 )
 from nas.jobs.search.figures import Figures
 from nas.report import sections
-from nas.report.layers import layer_rows
+from nas.report.layers import LayerRow, headed_rows, layer_rows
 from nas.report.page import Figure, Section, render_page
 from nas.report.pictures import Point, draw_front
 from searchspace.architecture import Architecture
+from searchspace.heads import HeadedNetwork, TaskHead
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredNetwork:
     """A network with its predicted latency and its top-1 in percent from the evaluator of the run.
 
-    `note` says where the score is of a slightly different network.
+    `note` says where the score is of a slightly different network; `head` is what the latency includes in the
+    classifier's place.
     """
 
     name: str
@@ -37,6 +39,18 @@ class ScoredNetwork:
     prediction: Prediction
     top1: float
     note: str = ""
+    head: TaskHead | None = None
+
+    @property
+    def network(self) -> Architecture | HeadedNetwork:
+        """What is counted and priced: the architecture, with its head where there is one."""
+        return self.architecture if self.head is None else HeadedNetwork(self.architecture, self.head)
+
+    @property
+    def rows(self) -> tuple[LayerRow, ...]:
+        """One row for each layer of it."""
+        network = self.network
+        return layer_rows(network) if isinstance(network, Architecture) else headed_rows(network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +96,7 @@ def as_percent(top1: float | None) -> str:
 def search_page(summary: SearchSummary) -> str:
     """Return the HTML text of a search's page."""
     winner, made = summary.winner, summary.table.provenance
-    rows = layer_rows(winner.architecture)
+    rows = winner.rows
     per_layer_ms = [layer.latency_ms for layer in winner.prediction.layers]
     parts = [
         *warning_section(summary.figures),
@@ -163,7 +177,7 @@ def finding_facts(findings: Mapping[str, Any]) -> dict[str, str]:
 
 def _figures(summary: SearchSummary) -> list[Figure]:
     winner = summary.winner
-    prediction, architecture = winner.prediction, winner.architecture
+    prediction, network = winner.prediction, winner.network
     figures = [
         *_accuracies(summary),
         Figure(
@@ -172,8 +186,8 @@ def _figures(summary: SearchSummary) -> list[Figure]:
             f"90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms",
         ),
         Figure("budget", f"{summary.budget_ms:g} ms", budget_note(summary.figures)),
-        Figure("multiply-adds", f"{architecture.madds / 1e6:.0f} M"),
-        Figure("parameters", f"{architecture.params / 1e6:.2f} M"),
+        Figure("multiply-adds", f"{network.madds / 1e6:.0f} M"),
+        Figure("parameters", f"{network.params / 1e6:.2f} M"),
     ]
     if summary.export is not None:
         figures.append(Figure("measured on this machine", f"{summary.export.host_latency_ms:.1f} ms", "not the phone"))
@@ -208,8 +222,8 @@ def _comparison(summary: SearchSummary) -> Markup:
             "" if network is summary.winner else as_percent(summary.found_within(network.prediction.latency_ms)),
             f"{network.prediction.latency_ms:.1f} ms",
             f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
-            f"{network.architecture.madds / 1e6:.0f} M",
-            f"{network.architecture.params / 1e6:.2f} M",
+            f"{network.network.madds / 1e6:.0f} M",
+            f"{network.network.params / 1e6:.2f} M",
         )
         for network in networks
     ]

@@ -20,6 +20,7 @@ from nas.objectives import joined
 from nas.runs import RunFolder
 from nas.runs.folder import JOURNAL
 from searchspace.architecture import Architecture
+from searchspace.heads import HeadedNetwork
 from searchspace.reference import reference
 from searchspace.space import load_space
 from searchspace.support.errors import UserError
@@ -61,8 +62,10 @@ def _summary(
     settings = priced.settings
 
     def scored(name: str, network: Architecture, top1: float, note: str = "") -> ScoredNetwork:
-        prediction = predict(priced.table, network, settings.extrapolate)
-        return ScoredNetwork(name=name, architecture=network, prediction=prediction, top1=top1, note=note)
+        head = priced.space.task_head
+        whole = network if head is None else HeadedNetwork(network, head)
+        prediction = predict(priced.table, whole, settings.extrapolate)
+        return ScoredNetwork(name=name, architecture=network, prediction=prediction, top1=top1, note=note, head=head)
 
     return SearchSummary(
         winner=scored("found network", winner, result["top1"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from latency_lut import LatencyTable, predict
@@ -16,7 +17,7 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
 from nas.evaluators import Evaluator
-from nas.export import ExportRecord
+from nas.export import ExportRecord, export_headed
 from nas.jobs.search.ask_tell import FoundNetwork, FrontCosts, Progress, SearchResult, run_search, search_header
 from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import MODEL, write_search_files
@@ -29,6 +30,9 @@ from nas.report.pictures import Point
 from nas.runs import RunFolder, versions
 from nas.runs.folder import JOURNAL
 from nas.strategies import Strategy, make_strategy
+from searchspace.architecture import Architecture
+from searchspace.heads import HeadedNetwork, TaskHead
+from searchspace.heads import head as head_of
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
 
@@ -60,13 +64,17 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     """
     if settings.also and scoring.trains:
         raise UserError("several devices at once are searched with predicted accuracies only: leave --data out")
+    if settings.head is not None and scoring.trains:
+        raise UserError("a search with a head ranks backbones by their predicted ImageNet accuracy: leave --data out")
     priced = price(settings, scoring.scorable(load_space(settings.space)))
     strategy = make_strategy(settings.strategy, priced.objective, settings.seed, settings.evaluations, scoring.learnt)
     return PreparedSearch(**vars(priced), scoring=scoring, strategy=strategy)
 
 
 def price(settings: SearchSettings, space: SearchSpace) -> Priced:
-    """Compile what the networks of a space cost on every device that the settings name."""
+    """Compile what the networks of a space cost on every device that the settings name, a head included."""
+    if settings.head is not None:
+        space = space.with_head(head_of(settings.head, settings.classes))
     costs = _costs(settings, space)
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
@@ -151,7 +159,11 @@ def _with_network(
                 usage = prepared.scoring.usage(network).for_device(
                     prepared.settings.device, prepared.table, summary.winner.prediction
                 )
-                record = prepared.scoring.export(network, folder.file(MODEL), precision, usage, prepared.settings.seed)
+                seed, path = prepared.settings.seed, folder.file(MODEL)
+                if prepared.space.task_head is None:
+                    record = prepared.scoring.export(network, path, precision, usage, seed)
+                else:
+                    record = _export_headed(winner.architecture, prepared.space.task_head, path, precision, seed)
             except UserError as error:
                 failed = str(error)  # the search is done and its result stands, with the reason beside it
     summary = replace(summary, export=record, export_failed=failed)
@@ -159,6 +171,15 @@ def _with_network(
         return summary
     with watch.stage("Testing the network found"):
         return replace(summary, findings=prepared.scoring.findings(network))
+
+
+def _export_headed(architecture: Architecture, head: TaskHead, path: Path, precision: str, seed: int) -> ExportRecord:
+    """Write the winner with its head and random weights."""
+    from searchspace.modules.headed import build_headed
+
+    module = build_headed(HeadedNetwork(architecture, head), seed=seed)
+    origin = f"random numbers, seed {seed}"
+    return export_headed(module, path, trained=False, precision=precision, origin=origin, seed=seed)
 
 
 def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult) -> SearchSummary:
@@ -174,7 +195,7 @@ def _summary(prepared: PreparedSearch, evaluator: Evaluator, found: SearchResult
         seed=settings.seed,
         evaluations=found.evaluations,
         table=prepared.table,
-        accuracy=evaluator.label,
+        accuracy=accuracy_label(evaluator.label, settings.head),
         accuracy_basis=evaluator.basis,
         settings={
             name: str(value) for name, value in {**settings.as_dict(), **prepared.strategy.facts, **versions()}.items()
@@ -200,11 +221,19 @@ def _references(prepared: PreparedSearch, evaluator: Evaluator) -> tuple[ScoredN
     return tuple(priced)
 
 
+def accuracy_label(label: str, head: str | None) -> str:
+    """Return what a run's top-1 is: with a head, still that of the backbone as a classifier."""
+    return label if head is None else f"{label}, of the backbone as an ImageNet classifier and not of {head}"
+
+
 def _priced(prepared: PreparedSearch, score: NetworkScore) -> ScoredNetwork:
+    head = prepared.space.task_head
+    network = score.architecture if head is None else HeadedNetwork(score.architecture, head)
     return ScoredNetwork(
         name=score.name,
         architecture=score.architecture,
-        prediction=predict(prepared.table, score.architecture, prepared.settings.extrapolate),
+        prediction=predict(prepared.table, network, prepared.settings.extrapolate),
         top1=score.top1,
         note=score.note,
+        head=head,
     )

@@ -20,7 +20,8 @@ class SearchSettings:
     """All that decides a search.
 
     `budget_ms` is kept on `device` by the upper end of the latency interval, and so is each budget of `also`, by
-    device. `front` names the metrics that the front trades against top-1.
+    device. `front` names the metrics that the front trades against top-1. With `head`, for so many `classes`,
+    budgets are of the network with that head in its classifier's place.
     """
 
     budget_ms: float
@@ -32,6 +33,8 @@ class SearchSettings:
     extrapolate: bool = False
     also: Mapping[str, float] = field(default_factory=dict)
     front: Sequence[str] = LATENCY_FRONT
+    head: str | None = None
+    classes: int | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -41,6 +44,9 @@ class SearchSettings:
         names = [metric(name).name for name in self.front]
         if not names or "top1" in names or len(set(names)) < len(names):
             raise UserError(f"the front is over {', '.join(names) or 'nothing'}: name each metric but top1 once")
+        counted = [name for name in names if not name.startswith(("latency_ms", "madds"))]
+        if self.head is not None and counted:
+            raise UserError(f"--front {counted[0]} is of the backbone alone: with --head the front is latency or madds")
         object.__setattr__(self, "front", tuple(names))
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,6 +64,9 @@ class SearchSettings:
             plain["also"] = dict(self.also)
         if self.front != LATENCY_FRONT:
             plain["front"] = list(self.front)
+        for name, value in (("head", self.head), ("classes", self.classes)):
+            if value is not None:
+                plain[name] = value
         return plain
 
 
