@@ -34,6 +34,21 @@ SupernetOption = Annotated[
     str | None,
     typer.Option("--supernet", metavar="RUN", help="Start from the supernet of an earlier run (--epochs may be 0)."),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Start from a pretrained network: .tflite, .safetensors, .npz, .pth; default --space: around it.",
+    ),
+]
+TeacherEpochsOption = Annotated[
+    int, typer.Option("--teacher-epochs", help="Passes over the images: fine-tuning the pretrained network first.")
+]
+TeacherShareOption = Annotated[
+    float,
+    typer.Option("--teacher-share", help="Part that the pretrained network's answers have in what is learnt; 0: none."),
+]
 EpochsOption = Annotated[
     int | None,
     typer.Option("--epochs", help="Passes over the images: the supernet; default: 10, or what makes 400 steps."),

@@ -29,7 +29,10 @@ from nas.cli._supernet_options import (
     SearchImagesOption,
     SubsetOption,
     SupernetOption,
+    TeacherEpochsOption,
+    TeacherShareOption,
     WarmUpOption,
+    WeightsOption,
     WinnerEpochsOption,
 )
 from nas.supernets.settings import SupernetSettings
@@ -69,7 +72,8 @@ SpaceOption = Annotated[
     typer.Option(
         "--space",
         metavar="SPACE",
-        help="A space from `nas spaces`, or a YAML file of your own; default: mobilenetv3, with --data mobile.",
+        help="A space from `nas spaces`, a YAML file of your own, or around:NETWORK; default: mobilenetv3, with "
+        "--data mobile, with --weights around their network.",
     ),
 ]
 StrategyOption = Annotated[
@@ -124,6 +128,9 @@ def search(
     winner_epochs: WinnerEpochsOption = SupernetSettings.winner_epochs,
     supernet: SupernetOption = None,
     from_scratch: FromScratchOption = False,
+    weights: WeightsOption = None,
+    teacher_epochs: TeacherEpochsOption = SupernetSettings.teacher_epochs,
+    teacher_share: TeacherShareOption = SupernetSettings.teacher_share,
     torch_device: TorchDeviceOption = None,
     out: OutOption = None,
     name: NameOption = None,
@@ -139,7 +146,8 @@ def search(
 
     The upper end of the latency interval keeps the budget. Without --data, accuracy is predicted from ImageNet
     accuracies of thousands of networks. With --data a supernet is trained on your images and scores the networks;
-    the winner is trained further, tested once and exported with its weights. The run's folder gets the
+    the winner is trained further, tested once and exported with its weights. With --weights the supernet starts as
+    a pretrained network, by default over smaller forms of it, and learns from it. The run's folder gets the
     architecture, the Pareto front, the latency by layer, a TFLite model and report.html; result.json is the same
     for the same seed.
 
@@ -148,6 +156,7 @@ def search(
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
       nas search --budget 30ms --data digits
+      nas search --budget 40ms --data imagefolder:PATH --weights mobilenet_v2.tflite
       nas search --budget 30ms --data digits --supernet-training differentiable
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --device pixel1=60ms --device pixel4=20ms --front latency --front params
@@ -211,12 +220,16 @@ def _of_options(context: typer.Context) -> _Wanted:
     refuse_classes(given["head"], given["classes"])
     data, training = given["data"], given["supernet_training"]
     device, budget_ms, also = parse_budgets(given["device"] or ["pixel"], given["budget"])
+    weights = given["weights"]
+    space = given["space"] or ("mobilenetv3" if data is None else "mobile")
+    if data is not None:
+        space, weights = _pretrained(given["space"], weights, given["image_size"])
     settings = SearchSettings(
         budget_ms=budget_ms,
         device=device,
         also=also,
         front=given["front"] or ["latency_ms"],
-        space=given["space"] or ("mobilenetv3" if data is None else "mobile"),
+        space=space,
         strategy=given["strategy"] or ("learnt" if training == "differentiable" else "evolution"),
         seed=given["seed"],
         evaluations=(50_000 if data is None else 100) if given["evaluations"] is None else given["evaluations"],
@@ -227,8 +240,23 @@ def _of_options(context: typer.Context) -> _Wanted:
     images = None
     if data is not None:
         same = {name: given[name] for name in _IMAGE_OPTIONS if name not in ("supernet_training", "supernet")}
+        same |= {"weights": weights}
         images = SupernetSettings(data=data, mode=training, start=given["supernet"], seed=given["seed"], **same)
     return _Wanted(settings, images, given["export"], given["netadapt"])
+
+
+def _pretrained(space: str | None, weights: str | None, image_size: int | None) -> tuple[str, str | None]:
+    """Return the space to search on images and the weights to start from: those given, or those of `around:RUN`."""
+    from searchspace.space import AROUND
+
+    if weights is None and not (space or "").startswith(AROUND):
+        return space or "mobile", None
+    from nas.supernets.pretrained import at_size, space_around, weights_of
+
+    if space is None:
+        assert weights is not None
+        return space_around(weights, image_size), weights
+    return at_size(space, image_size), weights or weights_of(space)
 
 
 def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wanted:
@@ -287,6 +315,9 @@ _IMAGE_OPTIONS = (
     "winner_epochs",
     "supernet",
     "from_scratch",
+    "weights",
+    "teacher_epochs",
+    "teacher_share",
     "torch_device",
 )
 
@@ -341,5 +372,8 @@ def _hand_on(settings: SlimSettings, place: Path, *, export: bool, quiet: bool) 
 def _default_name(settings: SearchSettings) -> str:
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [part for device, limit_ms in limits.items() for part in (Path(device).stem, f"{limit_ms:g}ms")]
-    parts += [Path(settings.space).stem, *([] if settings.head is None else [settings.head])]
+    # An `around:` name may be a path or the whole text of a network.
+    named = settings.space.rpartition("@")[0] or settings.space
+    parts.append("around-network" if "," in named else Path(named).stem)
+    parts += [] if settings.head is None else [settings.head]
     return "-".join(part.replace(":", "-") for part in parts)

@@ -21,7 +21,13 @@ SETTINGS = "settings.yaml"
 RESULT = "result.json"
 JOURNAL = "journal.jsonl"
 ARCHITECTURE = "architecture.yaml"
+FRONT_WEIGHTS = "front"  # a folder: the weights of each network of a search's front
 _ABOUT = ("versions", "run", "resumed")  # what stands in the settings file beside the settings
+
+
+def front_file(row: int) -> str:
+    """Return the name of the weights of a front's network, by its row in the table, 1 the first."""
+    return f"{row:03d}.safetensors"
 
 
 class RunFolder:

@@ -15,19 +15,24 @@ if TYPE_CHECKING:
     from nas.data import Data
     from nas.objectives import Objective
     from nas.supernets.differentiable import ArchitectureLogits
+    from nas.supernets.pretrained import Pretrained
     from nas.training.checkpoint import Checkpoints
     from nas.training.execution import Execution
     from nas.training.history import Observer
-    from searchspace.supernet import Supernet
+    from searchspace.supernet import Started, Supernet
 
 SUPERNET = "supernet.pt"
 
 
 class TrainedSupernet(NamedTuple):
-    """Shared weights and, after differentiable training, the logits of the architecture."""
+    """Shared weights and, after differentiable training, the logits of the architecture.
+
+    `started` says how much of a pretrained network the weights started as.
+    """
 
     supernet: Supernet
     logits: ArchitectureLogits | None = None
+    started: Started | None = None
 
 
 def trained_supernet(
@@ -39,8 +44,11 @@ def trained_supernet(
     execution: Execution | None = None,
     observer: Observer | None = None,
     objective: Objective | None = None,
+    pretrained: Pretrained | None = None,
 ) -> TrainedSupernet:
     """Return a supernet trained by the settings, on the device it was trained on; goes on from the folder's checkpoint.
+
+    It starts as the `pretrained` network, which teaches it, where there is one.
 
     With an `objective` only networks are drawn that its search may evaluate, without one any of the space;
     differentiable training needs one, whose budget it keeps to. Raises as `nas.training.train` does, and
@@ -87,15 +95,26 @@ def trained_supernet(
         training["start"] = logits
         return TrainedSupernet(supernet, _differentiably(supernet, data, settings, objective, training))
     from nas.supernets.training import train_supernet
+    from nas.training.distillation import Teacher
+    from searchspace.supernet import start_from
 
     if objective is not None:
         tables = " and ".join(cost.table.sha256 for cost in compiled_costs(objective))
         drawn = f"within {objective.ceiling_ms} ms by the latency table {tables}"
         training |= {"draw": objective.sample, "drawn": drawn}
+    start = None
+    if pretrained is not None:
+        start = start_from(supernet, pretrained.network.architecture, pretrained.network.state_dict())
+        if settings.teacher_share:
+            teacher = Teacher(execution.prepare(pretrained.network), settings.teacher_share)
+            training |= {
+                "teacher": teacher,
+                "taught": f"taught by {pretrained.origin}, share {settings.teacher_share:g}",
+            }
     train_supernet(
         supernet, data, settings.recipe(len(data.train)), mode=settings.mode, warm_up=settings.warm_up, **training
     )
-    return TrainedSupernet(supernet)
+    return TrainedSupernet(supernet, started=start)
 
 
 def compiled_costs(objective: Objective) -> list[CompiledCost]:

@@ -18,6 +18,7 @@ from nas.data import Batch, Data, sample
 from nas.supernets.modes import Draw, Mode, find_mode
 from nas.supernets.settings import SupernetSettings
 from nas.training.checkpoint import Checkpoints
+from nas.training.distillation import Teacher
 from nas.training.evaluation import Accuracy, Evaluation, evaluate
 from nas.training.execution import Execution
 from nas.training.history import History, Observer
@@ -26,6 +27,7 @@ from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
 from nas.training.step import TakeStep
 from searchspace.choices import Genotypes
+from searchspace.modules import Network
 from searchspace.supernet import Supernet, recalibrate, resized
 
 WATCHED_NETWORKS = 3  # evaluated after each epoch, to see that training gets somewhere
@@ -65,8 +67,11 @@ def in_training(network: nn.Module, kind: type[InTraining]) -> InTraining:
     return network
 
 
-def steps_of(mode: Mode, *, seed: int, total_steps: int) -> TakeStep:
-    """Return the step of the training loop that trains a `SupernetInTraining` in a mode."""
+def steps_of(mode: Mode, *, seed: int, total_steps: int, teacher: Teacher | None = None) -> TakeStep:
+    """Return the step of the training loop that trains a `SupernetInTraining` in a mode.
+
+    All passes learn from the `teacher` where there is one, none then from the step's first pass.
+    """
 
     def take_step(
         network: nn.Module,
@@ -82,11 +87,12 @@ def steps_of(mode: Mode, *, seed: int, total_steps: int) -> TakeStep:
         passes = mode(step / max(1, total_steps), np.random.default_rng([seed, step]))
         images, labels = execution.place(batch.images), batch.labels.to(execution.device, non_blocking=True)
         optimizer.zero_grad(set_to_none=True)
-        losses, correct, teacher = [], [], None
+        losses, correct, first = [], [], None
+        wanted = labels if teacher is None else teacher.targets(images, labels)
         for item in passes:
-            target = teacher if item.distilled and teacher is not None else labels
+            target = first if item.distilled and first is not None and teacher is None else wanted
             loss, outputs = learn(network, inner.supernet, item.genotype, images, target, execution, label_smoothing)
-            teacher = outputs.softmax(dim=1) if teacher is None else teacher
+            first = outputs.softmax(dim=1) if first is None else first
             losses.append(loss)
             correct.append((outputs.argmax(dim=1) == labels).sum())
         clip_gradients(network.parameters(), clip_norm)
@@ -129,6 +135,8 @@ def train_supernet(
     warm_up: float = 0.0,
     draw: Draw | None = None,
     drawn: str = "uniformly",
+    teacher: Teacher | None = None,
+    taught: str = "",
     seed: int = 0,
     execution: Execution | None = None,
     checkpoints: Checkpoints | None = None,
@@ -138,7 +146,9 @@ def train_supernet(
     """Train a supernet in place on `data.train`; return what happened, `search` being that of a few networks.
 
     `mode` is one of `MODES`; `warm_up` is the share of the run in which `with_warm_up` acts; `draw` draws networks
-    and `drawn` says how, for the checkpoint, `images` on which images. Raises as `nas.training.train` does.
+    and `drawn` says how, for the checkpoint, `images` on which images; `taught` says who the `teacher` is.
+
+    Raises as `nas.training.train` does.
     """
     network = SupernetInTraining(supernet)
     total_steps = recipe.epochs * data.train.steps_per_epoch(min(recipe.batch_size, len(data.train)))
@@ -150,12 +160,14 @@ def train_supernet(
         execution=execution,
         checkpoints=checkpoints,
         observer=observer,
-        take_step=steps_of(find_mode(mode, supernet.space, warm_up, draw), seed=seed, total_steps=total_steps),
+        take_step=steps_of(
+            find_mode(mode, supernet.space, warm_up, draw), seed=seed, total_steps=total_steps, teacher=teacher
+        ),
         evaluation=watching(data, seed, draw),
         identity={
             **(images or {}),
             "space": str(supernet.space),
-            "supernet training": f"{mode}, networks drawn {drawn}, warm-up {warm_up:g}",
+            "supernet training": f"{mode}, networks drawn {drawn}, warm-up {warm_up:g}{taught and f', {taught}'}",
         },
     )
 
@@ -192,13 +204,20 @@ def shared_accuracy(
     supernet: Supernet, genotype: Genotypes, calibration: list[Tensor], batches: Iterable[Batch]
 ) -> Accuracy:
     """Return the accuracy of one network with the shared weights and batch-norm statistics of its own."""
+    network = extracted(supernet, genotype, calibration)
+    size = supernet.input_size(genotype)
+    return evaluate(network, (Batch(_ready(batch.images, size), batch.labels) for batch in batches))
+
+
+def extracted(supernet: Supernet, genotype: Genotypes, calibration: list[Tensor]) -> Network:
+    """Return one network with the shared weights and batch-norm statistics of its own, in channels-last memory."""
     network = supernet.extract(genotype)
     # Two to three times as fast on a CPU.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = supernet.input_size(genotype)
+    recalibrate(network, (_ready(images, size) for images in calibration))
+    return network
 
-    def ready(images: Tensor) -> Tensor:
-        return resized(images, size).contiguous(memory_format=torch.channels_last)
 
-    recalibrate(network, map(ready, calibration))
-    return evaluate(network, (Batch(ready(batch.images), batch.labels) for batch in batches))
+def _ready(images: Tensor, size: int) -> Tensor:
+    return resized(images, size).contiguous(memory_format=torch.channels_last)

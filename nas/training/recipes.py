@@ -240,6 +240,24 @@ def supernet(epochs: int = 15) -> Recipe:
     )
 
 
+def pretrained_supernet(epochs: int = 10) -> Recipe:
+    """Return our own recipe for shared weights that start as a pretrained network."""
+    return Recipe(
+        name="pretrained-supernet",
+        source="this project, tuned on CIFAR-10 at 96 px (docs/pretrained.md)",
+        epochs=epochs,
+        batch_size=32,
+        optimizer=OptimizerKind.SGD,
+        learning_rate=0.005,
+        nesterov=True,
+        weight_decay=4e-5,
+        schedule=ScheduleKind.COSINE,
+        warmup_epochs=min(1.0, epochs / 5),
+        batch_norm_momentum=0.1,
+        clip_norm=5.0,
+    )
+
+
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "mobilenetv2": mobilenetv2,
     "mobilenetv3": mobilenetv3,

@@ -20,6 +20,7 @@ from nas.export import (
     require_format,
 )
 from nas.runs import RunFolder
+from nas.runs.folder import FRONT_WEIGHTS, front_file
 from nas.training.start import find_weights
 from nas.weights import Preparation, open_weights
 from searchspace.architecture import Architecture
@@ -126,9 +127,23 @@ def _front_point(settings: ExportSettings, at_ms: float) -> _Chosen:
     predicted = {name: float(row[name]) for name in ("latency_ms", "low_ms", "high_ms")} | {
         "device": _result(settings.network).get("device")
     }
-    usage = Usage(origin=f"random numbers, seed {settings.seed}", predicted=predicted)
     note = f"The network of the front with top-1 {top1:.2f} % at {predicted['latency_ms']:.1f} ms."
+    kept = Path(settings.network) / FRONT_WEIGHTS / front_file(1 + rows.index(row))
+    if kept.is_file():
+        shared = "Its weights are the supernet's, as they were scored; it was not trained further alone."
+        return _with_weights(kept, predicted, f"{note} {shared}")
+    usage = Usage(origin=f"random numbers, seed {settings.seed}", predicted=predicted)
     return _Chosen(build_network(architecture, seed=settings.seed), False, usage, note)
+
+
+def _with_weights(place: Path, predicted: Mapping[str, Any], note: str) -> _Chosen:
+    opened = open_weights(place)
+    network = empty_network(opened.architecture)
+    network.load_state_dict(opened.state)
+    usage = Usage(
+        preparation=opened.info.preparation, labels=opened.info.labels, origin=opened.info.source, predicted=predicted
+    )
+    return _Chosen(network.eval(), True, usage, note)
 
 
 def _calibration(

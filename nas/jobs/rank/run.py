@@ -71,7 +71,7 @@ def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: W
     epochs = images.epochs_over(len(data.train))
     with watch.stage(f"Training the supernet on {len(data.train):,} images") as report:
         observer = TrainingStage(report, epochs, tensorboard_logs(folder.file(TENSORBOARD) / "supernet"))
-        supernet, _ = trained_supernet(space, data, images, folder, observer=observer)
+        supernet = trained_supernet(space, data, images, folder, observer=observer).supernet
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
     with watch.stage("Scoring networks with the supernet") as report:

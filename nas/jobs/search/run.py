@@ -113,6 +113,7 @@ def run_to_folder(
     evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
     found = _search(prepared, evaluator, folder, watch.progress)
     prepared.strategy.save(folder.path)
+    prepared.scoring.keep_front(found.front, folder, watch)
     summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
     if export or prepared.scoring.trains:
         summary = _with_network(prepared, found.winner, summary, folder, watch, export)

@@ -6,7 +6,7 @@ reference networks score, and the winner as a network to export.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,10 @@ class Scoring(Protocol):
         """Return what scores the networks of the objective's space, after whatever work that takes."""
         ...
 
+    def keep_front(self, front: Sequence[FoundNetwork], folder: RunFolder, watch: Watch) -> None:
+        """Write the weights of the front's networks into the folder, where they have any."""
+        ...
+
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
         """Return the reference networks that can stand beside the winner."""
         ...
@@ -136,6 +140,9 @@ class PredictedScoring:
     def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> PredictorEvaluator:
         """Return the shipped predictor of the space."""
         return PredictorEvaluator(shipped_predictor(objective.space.name), objective.space)
+
+    def keep_front(self, front: Sequence[FoundNetwork], folder: RunFolder, watch: Watch) -> None:
+        """Write nothing: no weights are known."""
 
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
         """Return the reference networks that are in the predictor's space but for hidden widths."""

@@ -7,7 +7,7 @@ where it stopped: the trainings from their checkpoints, the search from its jour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,22 @@ from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objectives import Objective, Values
-from nas.runs.folder import RunFolder
+from nas.runs.folder import FRONT_WEIGHTS, RunFolder, front_file
 from nas.strategies import Learnt
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from nas.supernets.trained import TrainedSupernet, checkpoints, compiled_costs, trained_supernet
 from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
+from searchspace.low_resolution import SMALL_PX
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from nas.data import Data
     from nas.export import AccuracyCheck, ExportRecord, Usage
     from nas.supernets.differentiable import ArchitectureLogits
+    from nas.supernets.pretrained import Pretrained
+    from nas.weights import Weights
     from searchspace.modules import Network
 
 WINNER = "winner.pt"
@@ -42,9 +46,14 @@ class SupernetScoring:
     batch = 10  # a network takes a good part of a second
     trains = True
 
-    def __init__(self, settings: SupernetSettings, data: Data) -> None:
+    def __init__(
+        self, settings: SupernetSettings, data: Data, space: str = "mobile", weights: Weights | None = None
+    ) -> None:
         self.settings = settings
         self.data = data
+        self.space = space
+        self.weights = weights
+        self._pretrained: Pretrained | None = None
         self._trained: TrainedSupernet | None = None
         self._objective: Objective | None = None
         self._change: str | None = None
@@ -66,6 +75,8 @@ class SupernetScoring:
     def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
         """Train the supernet, or take up its training, and return what scores with it."""
         settings, space = self.settings, objective.space
+        if self.weights is not None:
+            self._pretrained = self._fitted(self.weights, folder, watch)
         epochs = settings.epochs_over(len(self.data.train))
         with watch.stage(f"Training the supernet on {len(self.data.train):,} images") as report:
             observer = TrainingStage(report, epochs, tensorboard_logs(folder.file(TENSORBOARD) / "supernet"))
@@ -76,15 +87,49 @@ class SupernetScoring:
                 folder,
                 observer=observer,
                 objective=objective,
+                pretrained=self._pretrained,
             )
         self._trained, self._objective = trained, objective
         trained_by = f"{settings.mode} training, {epochs} epochs of {len(self.data.train):,} images"
         facts = {"supernet": trained_by if settings.start is None else f"that of {settings.start}; then {trained_by}"}
+        if self._pretrained is not None and trained.started is not None:
+            facts["pretrained"] = f"{self._pretrained.origin}; {trained.started}"
         if trained.logits is not None:
             facts["architecture learnt"] = _learnt_fact(trained.logits, objective)
         return SupernetEvaluator(
             trained.supernet, self.data, seed=settings.seed, search_images=settings.search_images, facts=facts
         )
+
+    def _fitted(self, weights: Weights, folder: RunFolder, watch: Watch) -> Pretrained:
+        """Fine-tune the pretrained network, or take up its fine-tuning."""
+        from nas.supernets.pretrained import fitted
+        from nas.training.execution import default_execution
+
+        settings = self.settings
+        with watch.stage(f"Fine-tuning the pretrained network on {len(self.data.train):,} images") as report:
+            observer = TrainingStage(
+                report, settings.teacher_epochs, tensorboard_logs(folder.file(TENSORBOARD) / "teacher")
+            )
+            execution = default_execution(settings.torch_device)
+            return fitted(weights, self.space, self.data, settings, folder, execution=execution, observer=observer)
+
+    def keep_front(self, front: Sequence[FoundNetwork], folder: RunFolder, watch: Watch) -> None:
+        """Write each network of the front with the shared weights that were scored, by its row of the front."""
+        import torch
+
+        from nas.supernets.training import calibration_batches, extracted
+        from searchspace.weights import save_weights
+
+        assert self._trained is not None
+        folder.file(FRONT_WEIGHTS).mkdir(exist_ok=True)
+        with watch.stage("Keeping the weights of the front") as report:
+            calibration = calibration_batches(self.data, self.settings.seed)
+            for row, found in enumerate(front, start=1):
+                network = extracted(self._trained.supernet, np.array(found.genotype, dtype=np.uint8), calibration)
+                network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+                notes = self.usage(network).file_notes()
+                save_weights(network, folder.file(FRONT_WEIGHTS) / front_file(row), data=self.settings.data, **notes)
+                report(row, len(front))
 
     def references(self, evaluator: Evaluator) -> tuple[NetworkScore, ...]:
         """Return the reference networks of the space that the weights learnt for: within the ceiling."""
@@ -102,10 +147,12 @@ class SupernetScoring:
         """Return the winner trained: from the supernet's weights, or from scratch."""
         import torch
 
+        from nas.training.distillation import Teacher, distilled_step
         from nas.training.execution import default_execution
         from nas.training.loop import train
-        from nas.training.recipes import short
+        from nas.training.recipes import fine_tune, short
         from nas.training.resolution import change_of_form
+        from nas.training.step import TakeStep, training_step
         from searchspace.modules import build_network
         from searchspace.weights import WEIGHTS_FILE, save_weights
 
@@ -120,22 +167,32 @@ class SupernetScoring:
         else:
             network = supernet.extract(genotype)  # the weights that were scored: an architecture may have others too
         start = "from scratch" if settings.from_scratch else "from the supernet's weights"
+        take_step: TakeStep = training_step
+        recipe = short(settings.winner_epochs)
+        taught = ""
+        if self._pretrained is not None:
+            recipe = fine_tune(settings.winner_epochs)
+            if settings.teacher_share:
+                teacher = Teacher(self._pretrained.network, settings.teacher_share)
+                take_step = distilled_step(teacher)
+                taught = f", taught by {self._pretrained.origin}, share {settings.teacher_share:g}"
         with watch.stage(f"Training the network found, {start}") as report:
             train(
                 network,
                 self.data.at_size(network.architecture.resolution),
-                short(settings.winner_epochs),
+                recipe,
                 seed=settings.seed,
                 execution=default_execution(settings.torch_device),
                 checkpoints=checkpoints(folder, WINNER),
                 observer=TrainingStage(
                     report, settings.winner_epochs, tensorboard_logs(folder.file(TENSORBOARD) / "winner")
                 ),
-                identity={"architecture": str(network.architecture), "start": start},
+                identity={"architecture": str(network.architecture), "start": f"{start}{taught}"},
+                take_step=take_step,
             )
         network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         notes = self.usage(network).file_notes()
-        save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe="short", **notes)
+        save_weights(network, folder.file(WEIGHTS_FILE), data=settings.data, recipe=recipe.name, **notes)
         return network, True
 
     def usage(self, network: Network) -> Usage:
@@ -191,11 +248,22 @@ def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetS
     """
     from nas.data import load_data
     from nas.supernets.modes import check_mode
+    from nas.supernets.pretrained import pretrained_weights
 
     check_mode(settings.mode, DIFFERENTIABLE)
     resolution = max(load_space(space).spec.resolutions)
-    data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=resolution)
-    return SupernetScoring(settings, data)
+    weights = pretrained_weights(settings, space)
+    if weights is None:
+        data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=resolution)
+        return SupernetScoring(settings, data, space)
+    # Pretrained weights keep their strides, so images are brought to the network's size, and its way of scaling.
+    size = settings.image_size or resolution
+    if size < SMALL_PX:
+        raise UserError(f"images of {size} pixels are too small for a pretrained network: --image-size {SMALL_PX}")
+    prepared = weights.info.preparation
+    statistics = prepared.statistics if prepared is not None else None
+    data = load_data(settings.data, size, settings.seed, settings.subset, resolution=resolution, statistics=statistics)
+    return SupernetScoring(settings, data, space, weights)
 
 
 def _learnt_fact(logits: ArchitectureLogits, objective: Objective) -> str:
