@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +41,7 @@ from nas.cli._supernet_options import (
 from nas.supernets.settings import SupernetSettings
 
 if TYPE_CHECKING:
+    from nas.engines import Engine
     from nas.jobs.search.scoring import Scoring
     from nas.jobs.search.settings import SearchSettings
     from nas.jobs.slim.settings import SlimSettings
@@ -102,6 +106,27 @@ ModeOption = Annotated[
 NetadaptOption = Annotated[
     str | None, typer.Option("--netadapt", metavar="TARGET", help="Then slim the network found to 51ms, or to 75%.")
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help="Where networks are scored: in-process, pool (processes of this machine) or ray."),
+]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel",
+        metavar="N",
+        help="Networks asked for at once; decides the history, the engine does not. Default: 250, with --data 10.",
+    ),
+]
+RayAddressOption = Annotated[
+    str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
+]
+GpusOption = Annotated[float, typer.Option("--gpus-per-task", help="Share of a GPU each Ray task takes.")]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--trial-timeout", metavar="SECONDS", help="End and retry the scoring of a network after this long."),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", help="CPU threads that score one network of --data.")]
 ExportOption = Annotated[
     bool, typer.Option("--export/--no-export", help="Write model.tflite and time it on this machine.")
 ]
@@ -138,6 +163,12 @@ def search(
     extrapolate: ExtrapolateOption = False,
     head: HeadOption = None,
     classes: ClassesOption = None,
+    engine: EngineOption = "in-process",
+    parallel: ParallelOption = None,
+    threads: ThreadsOption = 1,
+    ray_address: RayAddressOption = None,
+    gpus_per_task: GpusOption = 0.0,
+    trial_timeout: TimeoutOption = None,
     netadapt: NetadaptOption = None,
     export: ExportOption = True,
     json: JsonOption = False,
@@ -161,6 +192,7 @@ def search(
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --device pixel1=60ms --device pixel4=20ms --front latency --front params
       nas search --budget 90ms --head ssdlite      the backbone for a detector: its head is part of the budget
+      nas search --budget 30ms --data digits --engine ray --parallel 8
       nas search --resume runs/NAME                go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
@@ -168,7 +200,7 @@ def search(
     from nas.runs import RunFolder, run_place
 
     if run is not None:
-        wanted = _of_run(context, run, resume, export)
+        wanted = _of_run(context, run, resume)
     else:
         if data is None:
             _refuse_image_options(context)
@@ -182,7 +214,7 @@ def search(
     if wanted.export:
         require_exporter()
     chosen = settings.as_dict() | ({} if images is None else images.as_dict())
-    options = {"export": wanted.export, "netadapt": wanted.netadapt}
+    options = {"export": wanted.export, "netadapt": wanted.netadapt, **wanted.engine}
     folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "search", options)
     note_versions(folder.changed_versions)
     if folder.is_complete:
@@ -190,8 +222,11 @@ def search(
         result = folder.result()
     else:
         saved = f"What was done is saved in {folder.path}"
-        with folder, resumable(saved), run_progress(settings.evaluations) as watch:
-            summary, result = run_to_folder(prepared, folder, export=wanted.export, watch=watch)
+        with folder, resumable(saved), _opened(wanted) as opened, run_progress(settings.evaluations) as watch:
+            timeout_s = wanted.engine["trial_timeout"]
+            summary, result = run_to_folder(
+                prepared, folder, export=wanted.export, watch=watch, engine=opened, timeout_s=timeout_s
+            )
         if not json:
             print_summary(summary, folder.path)
     print_warnings((*result.get("warnings", ()), *result.get("trained", {}).get("warnings", ())))
@@ -204,12 +239,53 @@ def search(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a search is asked for, by options or by the run it goes on with; `images` is None without --data."""
+    """What a search is asked for, by options or by the run it goes on with; `images` is None without --data.
+
+    `engine` holds where it runs, by option; none of it decides the result.
+    """
 
     settings: SearchSettings
     images: SupernetSettings | None
     export: bool
     netadapt: str | None
+    engine: dict[str, Any]
+
+
+def _refuse_split_devices(wanted: _Wanted) -> None:
+    """Raise UserError where the supernet is on a GPU and Ray's tasks could not see one."""
+    from searchspace.support.errors import UserError
+
+    if wanted.images is None or wanted.engine["engine"] != "ray" or wanted.engine["gpus_per_task"]:
+        return
+    from nas.training.execution import default_execution
+
+    device = default_execution(wanted.images.torch_device).device
+    if device != "cpu":
+        raise UserError(
+            f"this search computes on {device}, but its Ray tasks get no GPU: give --gpus-per-task 1 (or a share), "
+            "or --torch-device cpu"
+        )
+
+
+_ENGINE_OPTIONS = ("engine", "ray_address", "gpus_per_task", "trial_timeout")
+
+
+@contextmanager
+def _opened(wanted: _Wanted) -> Iterator[Engine]:
+    """Start the engine; raises UserError where that cannot be done."""
+    from nas.engines import open_engine
+
+    console, how, parallel = note_console(), wanted.engine, wanted.settings.parallel
+    _refuse_split_devices(wanted)
+    with open_engine(
+        how["engine"],
+        address=how["ray_address"],
+        workers=None if parallel is None else min(parallel, os.cpu_count() or 1),
+        cpus_per_task=wanted.settings.threads,
+        gpus_per_task=how["gpus_per_task"],
+        notice=lambda text: console.print(text, markup=False),
+    ) as engine:
+        yield engine
 
 
 def _of_options(context: typer.Context) -> _Wanted:
@@ -236,13 +312,17 @@ def _of_options(context: typer.Context) -> _Wanted:
         extrapolate=given["extrapolate"],
         head=given["head"],
         classes=given["classes"],
+        parallel=given["parallel"],
+        threads=given["threads"],
     )
     images = None
     if data is not None:
         same = {name: given[name] for name in _IMAGE_OPTIONS if name not in ("supernet_training", "supernet")}
         same |= {"weights": weights}
         images = SupernetSettings(data=data, mode=training, start=given["supernet"], seed=given["seed"], **same)
-    return _Wanted(settings, images, given["export"], given["netadapt"])
+    return _Wanted(
+        settings, images, given["export"], given["netadapt"], {name: given[name] for name in _ENGINE_OPTIONS}
+    )
 
 
 def _pretrained(space: str | None, weights: str | None, image_size: int | None) -> tuple[str, str | None]:
@@ -259,7 +339,7 @@ def _pretrained(space: str | None, weights: str | None, image_size: int | None) 
     return at_size(space, image_size), weights or weights_of(space)
 
 
-def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wanted:
+def _of_run(context: typer.Context, run: str, resume: bool) -> _Wanted:
     """Return what a run was started with; raises UserError when another option was given too, or it is no search."""
     from nas.jobs.search.settings import SearchSettings
     from nas.runs import RunFolder
@@ -267,7 +347,8 @@ def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wa
 
     if not resume:
         raise UserError(f"{run!r} was given without --resume: to go on with that run, nas search --resume {run}")
-    allowed = ("run", "resume", "json", "export")
+    free = ("export", *_ENGINE_OPTIONS)
+    allowed = ("run", "resume", "json", *free)
     given = [name for name in context.params if name not in allowed and _was_given(context, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -280,8 +361,15 @@ def _of_run(context: typer.Context, run: str, resume: bool, export: bool) -> _Wa
         images = SupernetSettings(**_fields_of(chosen, SupernetSettings)) if "data" in chosen else None
     except TypeError as error:
         raise UserError(f"{run}/settings.yaml does not hold the settings of a search: {error}") from None
-    wanted_export = export if _was_given(context, "export") else about["export"]
-    return _Wanted(settings, images, wanted_export, about["netadapt"])
+    now = {name: context.params[name] for name in free if _was_given(context, name) or name not in about}
+    chosen_now = {name: about.get(name) for name in free} | now
+    return _Wanted(
+        settings,
+        images,
+        bool(chosen_now["export"]),
+        about["netadapt"],
+        {name: chosen_now[name] for name in _ENGINE_OPTIONS},
+    )
 
 
 def _fields_of(chosen: dict[str, Any], settings: type[Any]) -> dict[str, Any]:

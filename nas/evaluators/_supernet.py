@@ -42,6 +42,11 @@ class SupernetEvaluator:
         self._facts = dict(facts or {})
 
     @property
+    def images(self) -> int:
+        """How many images one score takes."""
+        return sum(len(batch.labels) for batch in self._batches)
+
+    @property
     def label(self) -> str:
         """What the scores are."""
         return f"top-1 on search images of {self.spec.partition(':')[0]} with the supernet's weights"
@@ -59,10 +64,9 @@ class SupernetEvaluator:
     @property
     def basis(self) -> Mapping[str, str]:
         """What the scores rest on."""
-        count = sum(len(batch.labels) for batch in self._batches)
         return {
             "accuracy": "shared weights of a supernet, batch-norm statistics measured for each network",
-            "images": f"{count:,} of the search split of {self.spec}; no test image was seen",
+            "images": f"{self.images:,} of the search split of {self.spec}; no test image was seen",
             "image size": f"{self.supernet.image_size} pixels",
             **self._facts,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,11 @@ class Results:
         known = ~np.isnan(self.top1)
         if known.all():
             return self
-        return Results(self.genotypes[known], self.top1[known], self.latency_ms[known], self.high_ms[known])
+        return self.rows(known)
+
+    def rows(self, chosen: NDArray[Any]) -> Results:
+        """Return some of the networks, chosen by indices or by a mask."""
+        return Results(self.genotypes[chosen], self.top1[chosen], self.latency_ms[chosen], self.high_ms[chosen])
 
 
 def joined(history: Sequence[Results]) -> Results:

@@ -63,6 +63,11 @@ class Predictor:
         blend = (1 - self.share_of_trees) * smooth + self.share_of_trees * stepped
         return np.round(self.mean + self.deviation * blend, _DECIMALS)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: the trees and points, not the libraries opened for them here."""
+        opened = ("_thread_pools", "_booster")
+        return {name: value for name, value in vars(self).items() if name not in opened}
+
     @cached_property
     def _point_features(self) -> Features:
         return self.layout.features(self.kernel.points)

@@ -42,14 +42,19 @@ def render_page(
     figures: Sequence[Figure],
     sections: Sequence[Section],
     footer: str,
+    refresh_seconds: int | None = None,
 ) -> str:
-    """Return the HTML text of a page; all plain text is escaped, the same content gives the same bytes."""
+    """Return the HTML text of a page; all plain text is escaped, the same content gives the same bytes.
+
+    With `refresh_seconds` a browser loads the page again that often: for a job that still runs.
+    """
     page = _template().render(
         title=title,
         subtitle=subtitle,
         figures=figures,
         sections=sections,
         footer=footer,
+        refresh_seconds=refresh_seconds,
         block_colours=_block_colours(),
     )
     return f"{page.rstrip()}\n"

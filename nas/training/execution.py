@@ -72,3 +72,14 @@ def reproducible(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices), flags:
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Compute with this many threads: sums depend on how they are split, and every engine must give the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

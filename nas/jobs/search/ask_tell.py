@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator, check_top1
@@ -27,6 +28,7 @@ from searchspace.support.errors import UserError
 from searchspace.support.files import sha256_text
 
 _FRUITLESS = 100  # questions in a row that bring nothing affordable before a strategy is given up
+_ALL_FAILED = 3  # batches in a row of which every network failed before a search is given up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +59,33 @@ FrontCosts = Callable[[Genotypes], Sequence[Values]]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a search is: networks evaluated of how many, and the best within the budget so far (None: none yet)."""
+    """How far a search is: networks evaluated of how many, and the best within the budget so far (None: none yet).
+
+    `front` is how many networks stand on the front of top-1 and latency.
+    """
 
     evaluations: int
     total: int
     top1: float | None
     latency_ms: float | None
+    front: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One batch of proposals, (n, choices), which of them keep the ceiling, (n,), and the rows that are to be scored.
+
+    Scored is each network that was never met before, once.
+    """
+
+    proposals: Genotypes
+    affordable: NDArray[np.bool_]
+    rows: tuple[int, ...]
+
+    @property
+    def new(self) -> Genotypes:
+        """The networks to score, shape (rows, choices)."""
+        return self.proposals[list(self.rows)]
 
 
 def search_header(
@@ -130,7 +153,7 @@ def run_search(
     """
     if evaluations < 1 or batch < 1:
         raise UserError(f"evaluations is {evaluations} and batch is {batch}, expected at least 1 of each")
-    search = _Search(objective, strategy, evaluator, journal)
+    search = SearchLoop(objective, strategy, evaluator, journal)
     search.replay()
     try:
         while search.done < evaluations:
@@ -145,8 +168,12 @@ def run_search(
     return search.result(front)
 
 
-class _Search:
-    """What a running search knows: all results so far, and the accuracy of every network seen."""
+class SearchLoop:
+    """What a running search knows: all results so far, and the accuracy of every network seen.
+
+    `ask` and `tell` take turns. Whoever scores the networks between them, one process or a cluster, the history is
+    that of the order asked.
+    """
 
     def __init__(self, objective: Objective, strategy: Strategy, evaluator: Evaluator, journal: Journal) -> None:
         self.objective = objective
@@ -158,7 +185,8 @@ class _Search:
         self._known: dict[bytes, float] = {}
         self._best: FoundNetwork | None = None
         self._best_key: tuple[float, float] | None = None
-        self._fruitless = 0
+        self._fruitless = self._failed = 0
+        self._front: Results | None = None
 
     def replay(self) -> None:
         """Take over what the journal holds."""
@@ -167,6 +195,12 @@ class _Search:
 
     def step(self, n: int) -> None:
         """Evaluate one batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
+        asked = self.ask(n)
+        scores = self.evaluator.top1(asked.new) if asked.rows else np.empty(0)
+        self.tell(asked, scores)
+
+    def ask(self, n: int) -> Asked:
+        """Return the next batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
         proposals = self.strategy.ask(n)
         affordable = self.objective.affordable(proposals)
         self._fruitless = 0 if affordable.any() else self._fruitless + 1
@@ -175,24 +209,35 @@ class _Search:
                 f"the strategy {self.strategy.name} proposed only networks over {self.objective.ceiling_ms:g} ms, "
                 f"{_FRUITLESS} times in a row: give a larger budget"
             )
-        top1 = np.full(len(proposals), np.nan)
-        top1[affordable] = self._evaluate(proposals[affordable])
-        self.journal.append(proposals, top1)
-        self._take(self.objective.results(proposals, top1))
+        keys = {i: proposals[i].tobytes() for i in np.flatnonzero(affordable).tolist()}
+        first = {key: i for i, key in reversed(keys.items()) if key not in self._known}
+        return Asked(proposals, affordable, tuple(sorted(first.values())))
 
-    def _evaluate(self, genotypes: Genotypes) -> Values:
-        """Return top-1, shape (n,); only networks never met before reach the evaluator, each once."""
-        keys = [row.tobytes() for row in genotypes]
-        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._known}
-        new = sorted(first.values())
-        if new:
-            scores = self.evaluator.top1(genotypes[new])
-            try:
-                check_top1(scores, len(new))
-            except ValueError as error:
-                raise ValueError(f"{self.evaluator.label}: {error}") from None
-            self._known.update(zip((keys[i] for i in new), scores.tolist(), strict=True))
-        return np.array([self._known[key] for key in keys])
+    def tell(self, asked: Asked, scores: Values) -> None:
+        """Take the top-1 in percent of `asked.new`, NaN for those that failed where the evaluator says it may fail.
+
+        Raises ValueError for scores that no evaluator may return, UserError when everything fails.
+        """
+        failed = np.isnan(scores) if getattr(self.evaluator, "may_fail", False) else np.zeros(len(scores), dtype=bool)
+        try:
+            check_top1(scores[~failed], len(asked.rows) - int(failed.sum()))
+        except ValueError as error:
+            raise ValueError(f"{self.evaluator.label}: {error}") from None
+        rows = np.array(asked.rows, dtype=np.intp)
+        found = zip((asked.proposals[i].tobytes() for i in rows[~failed]), scores[~failed].tolist(), strict=True)
+        self._known.update(found)
+        top1 = np.array(
+            [
+                self._known.get(row.tobytes(), np.nan) if affordable else np.nan
+                for row, affordable in zip(asked.proposals, asked.affordable, strict=True)
+            ]
+        )
+        self.journal.append(asked.proposals, top1)
+        self._take(self.objective.results(asked.proposals, top1))
+        self._failed = self._failed + 1 if len(failed) and failed.all() else 0
+        if self._failed == _ALL_FAILED:
+            last = getattr(self.evaluator, "last_failure", None)
+            raise UserError(f"every network of the last {_ALL_FAILED} batches failed; the last one {last}")
 
     def _take(self, results: Results) -> None:
         self.strategy.tell(results)
@@ -200,6 +245,8 @@ class _Search:
         self._known.update(zip((row.tobytes() for row in results.genotypes), results.top1.tolist(), strict=True))
         self._history.append(results)
         self.done += len(results)
+        front = results if self._front is None else joined([self._front, results])
+        self._front = front.rows(front_of(front.top1, [front.latency_ms]))
         index = self.objective.best(results)
         if index is not None and self._beats_best(results, index):
             self._best = _found(self.objective, results, index)
@@ -212,7 +259,8 @@ class _Search:
     def progress(self, total: int) -> Progress:
         """Return how far the search is."""
         top1, latency_ms = (self._best.top1, self._best.latency_ms) if self._best else (None, None)
-        return Progress(evaluations=self.done, total=total, top1=top1, latency_ms=latency_ms)
+        front = 0 if self._front is None else len(self._front)
+        return Progress(evaluations=self.done, total=total, top1=top1, latency_ms=latency_ms, front=front)
 
     def result(self, front: FrontCosts | None) -> SearchResult:
         """Return the winner and the front of everything evaluated."""

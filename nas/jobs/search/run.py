@@ -16,16 +16,20 @@ from latency_lut import LatencyTable, predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
+from nas.engines import Engine, InProcessEngine
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_headed
 from nas.jobs.search.ask_tell import FoundNetwork, FrontCosts, Progress, SearchResult, run_search, search_header
 from nas.jobs.search.figures import figures_of
-from nas.jobs.search.files import MODEL, write_search_files
+from nas.jobs.search.files import MODEL, REPORT, write_search_files
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.page import ScoredNetwork, SearchSummary
 from nas.jobs.search.scoring import NetworkScore, Scoring, Watch
 from nas.jobs.search.settings import SearchSettings
+from nas.jobs.search.trials import TrialOptions, Trials
+from nas.jobs.search.watching import SearchWatch
 from nas.objectives import METRICS, JointCost, Measures, Objective, Part, front_of, metric
+from nas.report.live import LivePage
 from nas.report.pictures import Point
 from nas.runs import RunFolder, versions
 from nas.runs.folder import JOURNAL
@@ -101,17 +105,24 @@ def require_exporter() -> None:
 
 
 def run_to_folder(
-    prepared: PreparedSearch, folder: RunFolder, *, export: bool = True, watch: Watch | None = None
+    prepared: PreparedSearch,
+    folder: RunFolder,
+    *,
+    export: bool = True,
+    watch: Watch | None = None,
+    engine: Engine | None = None,
+    timeout_s: float | None = None,
 ) -> tuple[SearchSummary, dict[str, Any]]:
     """Search, export and report into `folder`, going on from the journal there if there is one.
 
+    Networks are scored on `engine`, in this process by default; one that takes over `timeout_s` is tried again.
     Returns the summary and the content of `result.json`. Raises UserError when nothing within the budget was found or
     the journal is of another search, OSError when the folder cannot be written, KeyboardInterrupt saying what is
     saved.
     """
     watch = watch or Watch()
     evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
-    found = _search(prepared, evaluator, folder, watch.progress)
+    found = _search(prepared, evaluator, folder, watch.progress, engine or InProcessEngine(), timeout_s)
     prepared.strategy.save(folder.path)
     prepared.scoring.keep_front(found.front, folder, watch)
     summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
@@ -123,15 +134,38 @@ def run_to_folder(
 
 
 def _search(
-    prepared: PreparedSearch, evaluator: Evaluator, folder: RunFolder, progress: Callable[[Progress], None]
+    prepared: PreparedSearch,
+    evaluator: Evaluator,
+    folder: RunFolder,
+    progress: Callable[[Progress], None],
+    engine: Engine,
+    timeout_s: float | None,
 ) -> SearchResult:
     settings, objective, strategy = prepared.settings, prepared.objective, prepared.strategy
-    size = {"evaluations": settings.evaluations, "batch": prepared.scoring.batch}
+    size = {"evaluations": settings.evaluations, "batch": settings.parallel or prepared.scoring.batch}
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
+    options = TrialOptions(
+        per_network=prepared.scoring.trains,
+        threads=settings.threads if prepared.scoring.trains else None,
+        timeout_s=timeout_s,
+    )
+    facts = {name: str(value) for name, value in settings.as_dict().items()}
+    page = LivePage(folder.file(REPORT), f"Search for a network within {settings.budget_ms:g} ms", facts)
+    outside = SearchWatch(engine, page, progress, getattr(evaluator, "images", 0))
     path = folder.file(JOURNAL)
-    with Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal:
+    with (
+        Journal.resume(path, header) if path.exists() else Journal.create(path, header) as journal,
+        Trials(
+            evaluator,
+            engine,
+            folder.path,
+            options,
+            latency_ms=objective.first_cost.latency_ms,
+            changed=outside.task_done,
+        ) as trials,
+    ):
         return run_search(
-            objective, strategy, evaluator, journal, **size, progress=progress, front=front_costs(prepared)
+            objective, strategy, trials, journal, **size, progress=outside.batch_done, front=front_costs(prepared)
         )
 
 

@@ -21,7 +21,9 @@ class SearchSettings:
 
     `budget_ms` is kept on `device` by the upper end of the latency interval, and so is each budget of `also`, by
     device. `front` names the metrics that the front trades against top-1. With `head`, for so many `classes`,
-    budgets are of the network with that head in its classifier's place.
+    budgets are of the network with that head in its classifier's place. `parallel` is how many networks
+    the strategy is asked for before it hears of their results (default: what suits the evaluator); `threads` is how
+    many threads torch scores one network with, since sums depend on how they are split.
     """
 
     budget_ms: float
@@ -35,12 +37,18 @@ class SearchSettings:
     front: Sequence[str] = LATENCY_FRONT
     head: str | None = None
     classes: int | None = None
+    parallel: int | None = None
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}, expected a whole number of at least 0")
         if self.evaluations < 1:
             raise UserError(f"evaluations is {self.evaluations}, expected at least 1")
+        if self.parallel is not None and self.parallel < 1:
+            raise UserError(f"parallel is {self.parallel}, expected at least 1 network at a time")
+        if self.threads < 1:
+            raise UserError(f"threads is {self.threads}, expected at least 1")
         names = [metric(name).name for name in self.front]
         if not names or "top1" in names or len(set(names)) < len(names):
             raise UserError(f"the front is over {', '.join(names) or 'nothing'}: name each metric but top1 once")
@@ -67,6 +75,10 @@ class SearchSettings:
         for name, value in (("head", self.head), ("classes", self.classes)):
             if value is not None:
                 plain[name] = value
+        if self.parallel is not None:
+            plain["parallel"] = self.parallel
+        if self.threads != 1:
+            plain["threads"] = self.threads
         return plain
 
 

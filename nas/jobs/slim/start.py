@@ -8,7 +8,8 @@ from torch import Tensor
 
 from nas.data import load_data
 from nas.jobs.slim.settings import SlimSettings
-from nas.jobs.slim.tuning import Statistics, state_of, thread_limit
+from nas.jobs.slim.tuning import Statistics, state_of
+from nas.training.execution import thread_limit
 from nas.training.start import find_weights, start_on
 from nas.weights import open_weights
 from searchspace.architecture import Architecture

@@ -7,8 +7,6 @@ resolution whose cost counts, but for images smaller than 64 pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,7 +17,7 @@ from torch.nn import functional
 from nas.data import Data, endless_batches, load_data, sample
 from nas.jobs.slim.settings import Score, SlimSettings
 from nas.training.evaluation import Accuracy, evaluate
-from nas.training.execution import Execution, default_execution, reproducible
+from nas.training.execution import Execution, default_execution, reproducible, thread_limit
 from nas.training.failures import check_loss
 from nas.training.fine_tuning import fine_tune
 from nas.training.loop import train
@@ -222,17 +220,6 @@ def distil(
 def state_of(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's tensors by name, on the CPU, in plain memory order."""
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-
-
-@contextmanager
-def thread_limit(threads: int) -> Iterator[None]:
-    """Compute with this many threads: sums depend on how they are split, and every engine must give the same."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def execution_of(settings: SlimSettings) -> Execution:
