@@ -5,7 +5,7 @@ The result equals `predict` on the decoded network to the bit (see there why the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +15,11 @@ from latency_lut.slots import Factor, SlotSums, Values
 from latency_lut.table import LatencyTable
 from searchspace.choices import Genotypes
 from searchspace.ops import Op
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 
 _LATENCY, _VARIANCE, _SHARED, _EXTRAPOLATED = range(4)
+
+AnySpace = TypeVar("AnySpace", bound=Space)
 
 
 class Extremes(NamedTuple):
@@ -29,14 +31,14 @@ class Extremes(NamedTuple):
     slowest_ms: float
 
 
-class CompiledCost:
+class CompiledCost(Generic[AnySpace]):
     """Latency of the networks of one space on one device, for batches of genotypes.
 
     Methods take canonical genotypes of shape (n, choices), uint8, and return arrays of shape (n,) in milliseconds.
     They raise UserError where the shape or a value index does not fit the space.
     """
 
-    def __init__(self, space: SearchSpace, table: LatencyTable, allow_extrapolation: bool = False) -> None:
+    def __init__(self, space: AnySpace, table: LatencyTable, allow_extrapolation: bool = False) -> None:
         """Compile; raises UnmeasuredOp where the space leaves the measured range, unless that is allowed."""
         self.space = space
         self.table = table
@@ -92,6 +94,6 @@ class CompiledCost:
         return Extremes(fastest, float(latency_ms[0]), slowest, float(latency_ms[1]))
 
 
-def compile_counts(space: SearchSpace) -> SlotSums:
+def compile_counts(space: Space) -> SlotSums:
     """Compile MAdds and parameters of a space: `madds, params = compile_counts(space)(genotypes)`, exact floats."""
     return SlotSums(space, [lambda op: float(op.madds), lambda op: float(op.params)])

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from searchspace.choices import Genotypes
+from searchspace.protocols import Space
 from searchspace.slot_tables import Factor, OpCost, Values, extreme, slot_factors, sum_of
-from searchspace.space import SearchSpace
 
 _LARGEST_FUSED = 4096  # cells of a fused table, 32 KiB: all tables of a space stay in the second-level cache
 _CHUNK = 2048  # genotypes priced at once: the arrays between the steps stay in cache
@@ -48,7 +48,7 @@ class SlotSums:
     Raises what a cost raises, such as UnmeasuredOp.
     """
 
-    def __init__(self, space: SearchSpace, costs: Sequence[OpCost]) -> None:
+    def __init__(self, space: Space, costs: Sequence[OpCost]) -> None:
         self.space = space
         self._factors = slot_factors(space, costs)
         groups = _fusion([slot.depends for slot in space.slots], space.radices)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from searchspace.choices import Genotypes
 from searchspace.ops import Op
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 from searchspace.support.errors import UserError
 
 _LARGEST_ELIMINATED = 1 << 25  # cells of a table met while finding extremes, 256 MiB
@@ -42,7 +42,7 @@ def sum_of(factors: Sequence[Factor]) -> Factor:
     return Factor(scope, total)
 
 
-def slot_factors(space: SearchSpace, costs: Sequence[OpCost]) -> list[list[Factor]]:
+def slot_factors(space: Space, costs: Sequence[OpCost]) -> list[list[Factor]]:
     """Return, for each cost, one factor for each slot; a cost that raises (an unmeasured op) ends it."""
     op_costs: dict[Op, tuple[float, ...]] = {}
     nothing = [0.0] * len(costs)
@@ -72,7 +72,7 @@ def slot_factors(space: SearchSpace, costs: Sequence[OpCost]) -> list[list[Facto
     return factors
 
 
-def extreme(space: SearchSpace, factors: Sequence[Factor], largest: bool = False) -> Genotypes:
+def extreme(space: Space, factors: Sequence[Factor], largest: bool = False) -> Genotypes:
     """Return a canonical genotype, shape (choices,), with the exactly smallest or largest sum of `factors`.
 
     Raises UserError where the choices of the space are too entangled for that.
@@ -97,6 +97,6 @@ def extreme(space: SearchSpace, factors: Sequence[Factor], largest: bool = False
     return canonical
 
 
-def _joined_size(space: SearchSpace, factors: Sequence[Factor], choice: int) -> int:
+def _joined_size(space: Space, factors: Sequence[Factor], choice: int) -> int:
     scope = {c for factor in factors if choice in factor.scope for c in factor.scope}
     return prod(int(space.radices[c]) for c in scope)

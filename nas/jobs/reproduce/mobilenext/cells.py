@@ -47,8 +47,8 @@ SIZES = {
     ),
     Scale.DEFAULT: Size(
         spaces=("darts", "darts+ir", "darts+sandglass"),
-        seeds=5,
-        random_cells=5,
+        seeds=3,
+        random_cells=3,
         search={"epochs": 5, "cells": 4, "channels": 8, "batch_size": 32, "subset": 1500, "image_size": 16,
                 "learning_rate": 3e-3},
         train={"epochs": 10, "cells": 5, "channels": 8, "batch_size": 32, "subset": 2000, "image_size": 16,

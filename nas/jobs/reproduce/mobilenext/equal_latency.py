@@ -54,7 +54,7 @@ SIZES = {
         blocks=("inverted residual", "sandglass, 1", "sandglass, 1/2", "sandglass, 1/6"),
         recipes=("mobilenetv2", "mobilenext"),
         seeds=3,
-        train={"epochs": 6, "subset": 1000, "batch_size": 32, "image_size": 16},
+        train={"epochs": 4, "subset": 500, "batch_size": 32, "image_size": 16},
     ),
     Scale.FULL: Size(
         widths=("0.35", "0.5", "0.75", "1.0"),

@@ -50,10 +50,10 @@ SIZES = {
     Scale.DEFAULT: Size(
         devices=DEVICES,
         budgets_ms=(15.0, 30.0, 60.0),
-        evaluations=60,
+        evaluations=40,
         alone=24,
-        alone_epochs=8,
-        supernet={"epochs": 20, "winner_epochs": 1, "subset": 2000, "search_images": 200, "image_size": 16},
+        alone_epochs=4,
+        supernet={"epochs": 15, "winner_epochs": 1, "subset": 1000, "search_images": 100, "image_size": 16},
     ),
     Scale.FULL: Size(
         devices=DEVICES,
