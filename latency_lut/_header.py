@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from latency_lut.provenance import Method, Precision, Provenance, Scale
+from latency_lut.roofline import RATES, Roofline
 from searchspace.ops import OpKind
 from searchspace.support.errors import UserError, quoted
 from searchspace.support.plain_yaml import KeyPath, PlainYamlError, load_plain_yaml
@@ -62,13 +63,15 @@ def parse_header(text: str) -> Provenance:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Roofline):
+        return {name: _plain(item) for name, item in asdict(value).items()}
     if isinstance(value, Scale):
         written = {name: _plain(item) for name, item in asdict(value).items()}
         return {name: item for name, item in written.items() if item is not None and item not in ({}, "")}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in sorted(value.items())}
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value
 
 
@@ -163,6 +166,33 @@ def _scales(value: object, path: KeyPath) -> dict[str, Scale]:
     return {name: _scale(item, (*path, name)) for name, item in _mapping(value, path).items()}
 
 
+def _kinds(value: object, path: KeyPath) -> tuple[OpKind, ...]:
+    if not isinstance(value, list):
+        raise HeaderError(f"expected a list of kinds of op, not {quoted(value)}", path=path)
+    kind_of = _member(OpKind)
+    return tuple(kind_of(item, path) for item in value)
+
+
+def _roofline(value: object, path: KeyPath) -> Roofline:
+    readers = dict.fromkeys(RATES, _number) | {"element_bytes": _integer, "channel_tile": _integer, "doubt": _numbers}
+    arguments: dict[str, Any] = {}
+    for name, item in _mapping(value, path).items():
+        if name not in readers:
+            raise HeaderError(f"unknown field; known are {', '.join(readers)}", path=(*path, name))
+        arguments[name] = readers[name](item, (*path, name))
+    missing = [name for name in RATES if name not in arguments]
+    if missing:
+        raise HeaderError(f"{', '.join(missing)} missing", path=path)
+    try:
+        return Roofline(**arguments)
+    except UserError as error:
+        raise HeaderError(str(error), path=path) from None
+
+
+def _numbers(value: object, path: KeyPath) -> dict[str, float]:
+    return {name: _number(item, (*path, name)) for name, item in _mapping(value, path).items()}
+
+
 _READERS: dict[str, Any] = {
     **dict.fromkeys(("device", "soc", "runtime", "runtime_build", "cores", "date", "notes"), _text),
     **dict.fromkeys(("threads", "resolution", "runs", "points_used"), _integer),
@@ -173,4 +203,7 @@ _READERS: dict[str, Any] = {
     "scale": _scale,
     "views": _scales,
     "conditions": _text_mapping,
+    "roofline": _roofline,
+    "untimed": _kinds,
+    "unsupported": _kinds,
 }

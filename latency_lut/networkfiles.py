@@ -1,8 +1,8 @@
 """Published times of whole networks, in the file formats of their sources, as sums of ops.
 
-Two forms: one row per network and device, of which only the columns of the model and the time need be there
-(`published_endpoints.csv`), and one row per network of the `pytorchcv` package with a column per device, core and
-precision (`tflite_end_to_end_pixel4_s10.csv`).
+Two forms beside those of `phonefiles`: one row per network and device, of which only the columns of the model and the
+time need be there (`published_endpoints.csv`), and one row per network of the `pytorchcv` package with a column per
+device, core and precision (`tflite_end_to_end_pixel4_s10.csv`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 from latency_lut.blockfiles import BLOCK_FORMS, Row, RowReader, latency, read_block_yaml
+from latency_lut.phonefiles import PHONE_FORMS
 from latency_lut.provenance import Precision
 from latency_lut.samples import Reading, Sample, Skipped, Target
 from searchspace.architecture import Architecture
@@ -24,6 +26,7 @@ from searchspace.text import parse
 
 _PRECISIONS = {
     **dict.fromkeys(("float", "float32", "fp32"), Precision.FLOAT32),
+    **dict.fromkeys(("fp16", "float16"), Precision.FLOAT16),
     **dict.fromkeys(("uint8", "int8", "quant", "8-bit"), Precision.INT8),
 }
 _RUNTIMES = ("tflite", "tensorflowlite", "litert")
@@ -51,7 +54,8 @@ def read_samples(path: str | Path, target: Target) -> Reading:
     path = Path(path)
     if path.suffix in (".yaml", ".yml"):
         return read_block_yaml(path, target)
-    rows = csv.DictReader(io.StringIO(read_text(path, "block or network file")))
+    text = read_text(path, "block or network file")
+    rows = csv.DictReader(io.StringIO(text.removeprefix(_remarks(text))))
     reading = Reading()
     try:
         read = _row_reader(set(rows.fieldnames or ()))
@@ -60,8 +64,15 @@ def read_samples(path: str | Path, target: Target) -> Reading:
     except MissingPackage:
         raise
     except (*_UNREADABLE, csv.Error) as error:
-        raise UserError(f"{path}, line {rows.line_num}: cannot be read: {str(error)[:300]}") from None
+        raise UserError(
+            f"{path}, line {rows.line_num + _remarks(text).count(chr(10))}: cannot be read: {str(error)[:300]}"
+        ) from None
     return reading
+
+
+def _remarks(text: str) -> str:
+    """Return the lines above the column names that start with `#`."""
+    return "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
 
 
 def _read_row(row: Row, read: RowReader, target: Target, reading: Reading) -> None:
@@ -72,7 +83,7 @@ def _read_row(row: Row, read: RowReader, target: Target, reading: Reading) -> No
 
 
 def _row_reader(columns: set[str]) -> RowReader:
-    for wanted, read in (*BLOCK_FORMS, *_NETWORK_FORMS):
+    for wanted, read in (*BLOCK_FORMS, *PHONE_FORMS, *_NETWORK_FORMS):
         if wanted <= columns:
             return read
     if "latency" in columns and "latency_ms" not in columns:

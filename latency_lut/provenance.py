@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from latency_lut.roofline import Roofline
 from searchspace.ops import OpKind
 from searchspace.support.errors import UserError
 
@@ -20,6 +21,7 @@ class Precision(StrEnum):
     """Number format in which the runtime executed the ops."""
 
     FLOAT32 = "float32"
+    FLOAT16 = "float16"  # GPUs and NPUs
     INT8 = "int8"
 
 
@@ -69,7 +71,7 @@ class Provenance:
     soc: str
     runtime: str
     runtime_build: str
-    threads: int
+    threads: int  # 0 where it was not published
     cores: str
     precision: Precision
     resolution: int
@@ -85,12 +87,15 @@ class Provenance:
     views: Mapping[str, Scale] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)  # governor, frequency, temperature ...
     notes: str = ""
+    roofline: Roofline | None = None  # rates that price every op that is no entry
+    untimed: tuple[OpKind, ...] = ()  # kinds of op that no measured network held: priced by what is usual
+    unsupported: tuple[OpKind, ...] = ()  # kinds that the device cannot run, or leaves to a slower unit
 
     def __post_init__(self) -> None:
         for name in ("device", "soc", "runtime", "runtime_build", "cores", "date"):
             if not getattr(self, name):
                 raise UserError(f"{name} of a latency table must be given (`unknown` where it is not known)")
-        for name, least in (("threads", 1), ("resolution", 1), ("runs", 0)):
+        for name, least in (("threads", 0), ("resolution", 1), ("runs", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
         try:
@@ -103,6 +108,11 @@ class Provenance:
         _check_percentage("interval_pct", self.interval_pct)
         if self.left_out_error_pct is not None:
             _check_percentage("left_out_error_pct", self.left_out_error_pct)
+
+    @property
+    def threads_text(self) -> str:
+        """The number of threads in words."""
+        return f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else "threads not stated"
 
     @property
     def network_interval_pct(self) -> float:

@@ -17,6 +17,7 @@ from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.interpolate import Interpolator, LeaveOneOut, leave_one_out_error
 from latency_lut.provenance import Provenance
+from latency_lut.roofline import LARGEST_PX, MOST_CHANNELS
 from searchspace.ops import Op, OpKind
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text, sha256_text, write_atomic
@@ -100,8 +101,14 @@ class LatencyTable:
         Outside the measured range it raises UnmeasuredOp, or returns an estimate that is flagged and has a
         widened spread where `allow_extrapolation` is set. A kind that the table has never measured always
         raises, unless another op stands in for it (`stand_in`): that is flagged too, but for explicit padding, and
-        where memory alone is moved the spread is as large as the time.
+        where memory alone is moved the spread is as large as the time. A table of rates prices every kind.
         """
+        roofline = self.provenance.roofline
+        if roofline is not None:
+            priced = self._entries.get(op) or roofline.estimate(op)
+            if priced.extrapolated and not allow_extrapolation:
+                raise self._unmeasured(op)
+            return priced
         other = self.stand_in(op)
         if other != op:
             if not allow_extrapolation and op.kind is not OpKind.PAD:
@@ -158,9 +165,14 @@ class LatencyTable:
         error_ms = self.provenance.interpolation_error_pct / 100 * within.latency_ms
         return within._replace(spread_ms=math.hypot(within.spread_ms, error_ms))
 
+    def _range(self, op: Op) -> str:
+        if self.provenance.roofline is not None:
+            return f"its rates are for maps of at most {LARGEST_PX} pixels and {MOST_CHANNELS} channels"
+        return self._interpolator.measured_range(op)
+
     def _unmeasured(self, op: Op) -> UnmeasuredOp:
         return UnmeasuredOp(
-            f"{op} is outside the latency table of {self.name}: {self._interpolator.measured_range(op)}. "
+            f"{op} is outside the latency table of {self.name}: {self._range(op)}. "
             "Measure it with `nas lut measure`, or allow extrapolation (--extrapolate) to get a flagged estimate"
         )
 

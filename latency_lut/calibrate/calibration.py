@@ -1,6 +1,7 @@
 """A table for a phone that its user timed a few networks or blocks on: what `nas lut calibrate` does.
 
-With a base table the phone is taken to be like another one (`adapt`); without, times of ops are inferred from first
+With a base table the phone is taken to be like another one (`adapt`), or a few rates are fitted to its networks
+(`roofline_fit`): whichever foretells networks left out better. Without, times of ops are inferred from first
 principles, which needs blocks or a dozen networks of different kinds (`inference`).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +22,19 @@ from latency_lut.calibrate.costs import nominal_costs
 from latency_lut.calibrate.doubt import allot
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
+from latency_lut.calibrate.roofline_fit import (
+    ELEMENT_BYTES,
+    FEWEST,
+    NOMINAL,
+    Choice,
+    RooflineFit,
+    as_nominal,
+    choose_roofline,
+    untimed_kinds,
+)
 from latency_lut.devices import load_shipped
 from latency_lut.networkfiles import read_samples
-from latency_lut.provenance import Method, Provenance
+from latency_lut.provenance import Method, Provenance, Scale
 from latency_lut.samples import Target
 from latency_lut.table import LatencyTable
 from latency_lut.units import require_milliseconds, speed_factor
@@ -35,6 +46,9 @@ _FEWEST = 2
 _FEWEST_WITHOUT_BASE = 8
 _INTERPOLATION_PCT = 4.0
 _DOUBT_SHARE = 1.0
+_KNOWN_SD = 0.3  # of the logarithm of a rate around that of another phone of its kind
+ONE_FACTOR, ADAPTED, RATES_OF = "one factor", "adapted structure", "rates"
+FIRST_PRINCIPLES = "first principles"
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,8 @@ class Calibration:
     plain_scaling_error_pct: float | None
     skipped: Counter[str]
     factor: float  # how many times as long as on the base, or on Pixel 1 without base, the networks take
+    tried: Mapping[str, float]  # mean error in percent on measurements left out, by way of making a table
+    choice: str  # the way of `tried` that the table was made by
 
 
 def calibrate(
@@ -54,7 +70,8 @@ def calibrate(
 ) -> Calibration:
     """Infer the table of a phone from files of measured blocks and networks.
 
-    Of several `bases` the one that foretells the phone best is adapted; with none, first principles are. Rows
+    Of several `bases` the one that foretells the phone best is adapted; bases of rates are what is usual for a fit of
+    rates, which is taken where it foretells whole networks better. With no base, first principles are adapted. Rows
     without a device column are taken to be the phone's. Raises UserError for unreadable files, too few rows and, unless
     `any_speed`, for times that cannot be milliseconds of any known phone.
     """
@@ -70,8 +87,20 @@ def calibrate(
     times = [(list(Counter(observation.counts).elements()), observation.latency_ms) for observation in observations]
     if not any_speed:
         require_milliseconds(times, ", ".join(file.name for file in files))
-    if bases:
-        base, adaptation = nearest_base(bases, observations)
+    tables = [base for base in bases if base.provenance.roofline is None]
+    rates = _roofline_choice(target, bases, observations)
+    tried: dict[str, float] = {} if rates is None else {RATES_OF: mean_abs_pct(rates.left_out_errors)}
+    if bases and not tables and rates is None:
+        raise UserError(f"{len(observations)} measurements: at least {FEWEST} whole networks are needed to fit rates")
+    if rates is not None and not tables:
+        return _by_rates(target, files, observations, skipped, rates, tried)
+    if tables:
+        base, adaptation = nearest_base(tables, observations)
+        tried[ONE_FACTOR] = mean_abs_pct(adaptation.plain_left_out_errors)
+        if not np.array_equal(adaptation.left_out_errors, adaptation.plain_left_out_errors):
+            tried[ADAPTED] = mean_abs_pct(adaptation.left_out_errors)
+        if rates is not None and min(tried, key=lambda way: tried[way]) == RATES_OF:
+            return _by_rates(target, files, observations, skipped, rates, tried)
         process, errors, plain = adaptation.process, adaptation.left_out_errors, adaptation.plain_left_out_errors
         doubt: OpDoubt = adaptation.doubt
         half_width_pct = adaptation.interval_pct
@@ -92,6 +121,57 @@ def calibrate(
         plain_scaling_error_pct=None if plain is None else mean_abs_pct(plain),
         skipped=skipped,
         factor=factor,
+        tried=tried or {FIRST_PRINCIPLES: mean_abs_pct(errors)},
+        choice=min((way for way in tried if way != RATES_OF), key=lambda way: tried[way], default=FIRST_PRINCIPLES),
+    )
+
+
+def _roofline_choice(
+    target: Target, bases: Sequence[LatencyTable], observations: Sequence[Observation]
+) -> Choice | None:
+    """Return the best fit of rates, None without bases, with too few networks or where blocks were timed as well."""
+    if not bases or len(observations) < FEWEST or not all(observation.whole_network for observation in observations):
+        return None
+    known = [
+        as_nominal(
+            RooflineFit(made.roofline, made.scale.per_network_ms),
+            _KNOWN_SD,
+            base.path.stem if base.path else made.device,
+        )
+        for base in bases
+        if (made := base.provenance).roofline is not None and made.precision is target.precision
+    ]
+    usual = NOMINAL if any(base.provenance.roofline is None for base in bases) or not known else ()
+    return choose_roofline(observations, ELEMENT_BYTES[target.precision], (*usual, *known))
+
+
+def _by_rates(
+    target: Target,
+    files: Sequence[Path],
+    observations: Sequence[Observation],
+    skipped: Counter[str],
+    rates: Choice,
+    tried: Mapping[str, float],
+) -> Calibration:
+    errors = rates.left_out_errors
+    made = replace(
+        _provenance(target, files, len(observations), errors, None, round(rates.interval_pct, 2)),
+        roofline=rates.fit.roofline,
+        scale=Scale(per_network_ms=rates.fit.network_ms),
+        interpolation_error_pct=0.0,
+        notes=f"rates fitted to whole networks around those of a usual {rates.nominal.name}",
+        untimed=untimed_kinds(observations),
+    )
+    times = [(list(Counter(point.counts).elements()), point.latency_ms) for point in observations]
+    return Calibration(
+        table=LatencyTable(made, {}),
+        base=None,
+        left_out_error_pct=mean_abs_pct(errors),
+        plain_scaling_error_pct=tried.get(ONE_FACTOR),
+        skipped=skipped,
+        factor=speed_factor(times, load_shipped("pixel1")),
+        tried=tried,
+        choice=RATES_OF,
     )
 
 

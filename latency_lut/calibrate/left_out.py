@@ -26,7 +26,7 @@ _LEAST_PCT = 1.0
 # Families of networks by the start of their names, the longer start first.
 _FAMILIES = (
     "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v2", "mnasnet", "proxylessnas", "mobilenetv3_large",
-    "mobilenetv3_small", "mobilenetv2", "efficientnet", "fdmobilenet", "mobilenet",
+    "mobilenetv3_small", "mobilenetv2", "efficientnet", "fdmobilenet", "mobilenet_v4", "mobileone", "mobilenet",
 )  # fmt: skip
 _SAME = {"proxylessnas": "mnasnet", "fdmobilenet": "mobilenet"}  # the same blocks under another name
 

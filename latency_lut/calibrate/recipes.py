@@ -24,6 +24,8 @@ from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.process import OpProcess
 from latency_lut.calibrate.published import hswish_differences, published_networks, tunas_differences
+from latency_lut.calibrate.roofline_recipes import DATE as _ROOFLINE_DATE
+from latency_lut.calibrate.roofline_recipes import ROOFLINE_FILES, ROOFLINE_RECIPES, table_name
 from latency_lut.calibrate.views import OpTimes, fit_distant_scale, predicted_ms
 from latency_lut.devices import load_shipped, shipped_names
 from latency_lut.networkfiles import read_samples
@@ -62,6 +64,7 @@ _FILES: Mapping[str, frozenset[str]] = {
     "pixel1": frozenset((_ENDPOINTS, _TUNAS_FILE)),
     **dict.fromkeys(("pixel2", "pixel3", "pixel1_int8", "pixel2_int8", "pixel3_int8"), frozenset((_ENDPOINTS,))),
     **dict.fromkeys(("pixel4", "galaxy_s10", "pixel4_int8", "galaxy_s10_int8"), frozenset((_END_TO_END,))),
+    **ROOFLINE_FILES,
 }
 
 _SOCS = {
@@ -76,8 +79,9 @@ _SOCS = {
 def made_from(table: LatencyTable) -> frozenset[str]:
     """Return the names of the files of measurements that a table was made from, as far as they are known."""
     made = table.provenance
-    name = made.device if made.precision is Precision.FLOAT32 else f"{made.device}_{made.precision.value}"
-    published = _FILES.get(name, frozenset()) if name in shipped_names() and made.date == _DATE else frozenset()
+    name = table_name(made.device, made.precision)
+    ours = name in shipped_names() and made.date in (_DATE, _ROOFLINE_DATE)
+    published = _FILES.get(name, frozenset()) if ours else frozenset()
     return published | {source for source in made.sources if source.endswith((".csv", ".json", ".yaml", ".yml"))}
 
 
@@ -286,4 +290,5 @@ _RECIPES: Mapping[str, Callable[[Path], LatencyTable]] = {
     "pixel3_int8": _adapted("pixel3", Precision.INT8),
     "pixel4_int8": _end_to_end("pixel4", Precision.INT8),
     "galaxy_s10_int8": _end_to_end("galaxy_s10", Precision.INT8),
+    **ROOFLINE_RECIPES,
 }

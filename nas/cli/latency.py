@@ -165,7 +165,7 @@ def _summary(table: LatencyTable, predictions: list[Prediction]) -> str:
             f"{prediction.latency_ms:.1f} ms  (90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms)"
         )
     lines.append(
-        f"{made.device}, {made.precision.value}, {made.threads} thread, {made.cores}, {made.runtime}; "
+        f"{made.device}, {made.precision.value}, {made.threads_text}, {made.cores}, {made.runtime}; "
         f"table {made.method.value}, see `nas devices`"
     )
     if any(prediction.extrapolated for prediction in predictions):

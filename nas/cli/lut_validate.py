@@ -85,7 +85,7 @@ def validate(
     else:
         chosen = chosen_networks(networks or (), per_space, seed)
         with (
-            opened_backend(on, table.provenance.threads, cores, adb, benchmark_model) as backend,
+            opened_backend(on, max(table.provenance.threads, 1), cores, adb, benchmark_model) as backend,
             progress_bar("timing networks") as on_progress,
         ):
             validation = validate_on_device(table, backend, chosen, on_progress)

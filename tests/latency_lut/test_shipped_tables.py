@@ -21,6 +21,13 @@ from searchspace.support.errors import UserError
 
 NAMES = ("pixel1", "pixel2", "pixel3", "pixel4", "galaxy_s10")
 ALL = (*NAMES, *(f"{name}_int8" for name in NAMES))
+# Left-out errors in percent that each table of rates is to keep: what three numbers reached, or the aim.
+ROOFLINES = {
+    "pixel6_int8": 5.0, "galaxy_s23_int8": 8.0, "galaxy_s23_gpu": 9.0, "pixel7_gpu": 21.0, "pixel4_hexagon_int8": 15.0,
+    "pixel8_edgetpu_int8": 8.0, "iphone13_coreml": 18.0, "galaxy_s23_npu": 12.0, "galaxy_s24_npu": 12.0,
+    "galaxy_s24_npu_int8": 25.0, "galaxy_s25_npu": 12.0, "galaxy_s25_npu_int8": 30.0, "hikey960": 17.0,
+    "hikey960_int8": 5.0, "rk3399": 15.0, "rk3399_int8": 5.0, "raspberry_pi4": 8.0, "raspberry_pi4_int8": 5.0,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +43,16 @@ def some_networks() -> list[Architecture]:
 
 
 def test_every_shipped_table_has_a_recipe() -> None:
-    assert set(shipped_names()) == set(ALL) == set(recipe_names())
+    assert set(shipped_names()) == {*ALL, *ROOFLINES} == set(recipe_names())
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", (*ALL, *ROOFLINES))
 def test_a_shipped_table_prices_every_network_and_says_how_it_was_made(
     name: str, some_networks: list[Architecture]
 ) -> None:
     table = load_device(name)
     made = table.provenance
-    assert name == made.device + ("" if made.precision == "float32" else "_int8")
+    assert name == made.device + ("_int8" if made.precision == "int8" else "")
     assert made.method is Method.CALIBRATED
     assert made.points_used and made.left_out_error_pct and made.sources
     assert made.interval_pct >= 1.0
@@ -129,6 +136,24 @@ def test_left_out_blocks_come_out_within_the_aim(shared_data: Path) -> None:
     assert 100 * np.abs(inference.left_out_errors[:blocks]).mean() < 0.65
     networks = [o.whole_network and o.view != "tunas" for o in inference.observations]
     assert 100 * np.abs(inference.left_out_errors[np.array(networks)]).mean() < 2.5
+
+
+@pytest.mark.parametrize("name", ROOFLINES)
+def test_a_table_of_rates_keeps_its_left_out_error_and_is_made_again(shared_data: Path, name: str) -> None:
+    pytest.importorskip("pytorchcv")
+    table = load_device(name)
+    assert table.provenance.left_out_error_pct is not None
+    assert table.provenance.left_out_error_pct < ROOFLINES[name]
+    assert table.path is not None
+    assert len(table) == 0
+    assert make_table(name, shared_data / "latency").to_text() == table.path.read_text()
+
+
+@pytest.mark.parametrize("name", ["galaxy_s23_npu", "galaxy_s24_npu", "galaxy_s25_npu"])
+def test_an_npu_ranks_v3_large_behind_v2(name: str, pixel1: LatencyTable) -> None:
+    large, v2 = reference("mobilenet_v3_large"), reference("mobilenet_v2")
+    assert predict(pixel1, large).latency_ms < 0.85 * predict(pixel1, v2).latency_ms
+    assert predict(load_device(name), large).latency_ms > 1.1 * predict(load_device(name), v2).latency_ms
 
 
 @pytest.mark.parametrize("name", ["pixel2", *(pytest.param(n, marks=pytest.mark.slow) for n in ALL if n != "pixel2")])

@@ -62,7 +62,7 @@ def line_of(text: str, part: str) -> int:
     [
         ("# unit: ms", "# unit: s", "must be in ms, not 's'"),
         ("# unit: ms\n", "", "must be in ms, not None"),
-        ("# threads: 1", "# threads: 0", "threads must be at least 1"),
+        ("# threads: 1", "# threads: -1", "threads must be at least 0"),
         ("# threads: 1", "# threads: one", "threads: expected a whole number"),
         ("# threads: 1", "# threads: 1\n# threads: 2", "threads: given twice"),
         ("# threads: 1", "# treads: 1", "treads: unknown field"),

@@ -141,7 +141,7 @@ def latency_facts(table: LatencyTable) -> dict[str, str]:
     made = table.provenance
     found = {
         "device": f"{made.device} ({made.soc})",
-        "conditions": f"{made.precision.value}, batch 1, {made.threads} thread(s), {made.cores}",
+        "conditions": f"{made.precision.value}, batch 1, {made.threads_text}, {made.cores}",
         "runtime": f"{made.runtime} {made.runtime_build}",
         "method": f"{made.method.value}, {made.date}",
         "entries": f"{len(table):,} operations",
