@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from nas.jobs.reproduce.pipeline import Report, Watch
 
 ExperimentArgument = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="mobilenetv3, mobilenext or netadapt-truth.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT", help="mobilenetv3, mobilenext, netadapt-truth or pretrained.", show_default=False
+    ),
 ]
 ScaleOption = Annotated[
     str,
@@ -66,6 +69,7 @@ def reproduce(
       nas reproduce mobilenetv3 --scale quick --out runs/v3-quick
       nas reproduce mobilenext --data cifar10:PATH
       nas reproduce netadapt-truth --table channel_widths_cifar10.csv
+      nas reproduce pretrained --data cifar10:PATH --weights mobilenet_v2.tflite
       nas reproduce mobilenetv3 --out runs/v3-quick --scale quick --resume
     """
     from nas.jobs.reproduce.experiments import experiment

@@ -8,6 +8,7 @@ from nas.jobs.reproduce.pipeline import Experiment
 from searchspace.support.errors import UserError
 
 _PLACES = {
+    "pretrained": ("nas.jobs.reproduce.pretrained.stages", "PRETRAINED"),
     "mobilenext": ("nas.jobs.reproduce.mobilenext.experiment", "MOBILENEXT"),
     "netadapt-truth": ("nas.jobs.reproduce.netadapt_truth.stages", "KNOWN_TRUTH"),
 }
