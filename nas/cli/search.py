@@ -118,6 +118,23 @@ ParallelOption = Annotated[
         help="Networks asked for at once; decides the history, the engine does not. Default: 250, with --data 10.",
     ),
 ]
+EvaluatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--evaluator",
+        metavar="train",
+        help="train: each network of --data for a few epochs from scratch, instead of a supernet.",
+    ),
+]
+TrialEpochsOption = Annotated[
+    int, typer.Option("--trial-epochs", metavar="N", help="Epochs of each network with --evaluator train.")
+]
+StoppingOption = Annotated[
+    bool,
+    typer.Option(
+        "--early-stopping", help="Stop trainings that lag behind (ASHA), with --evaluator train --engine ray."
+    ),
+]
 RayAddressOption = Annotated[
     str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
 ]
@@ -163,6 +180,9 @@ def search(
     extrapolate: ExtrapolateOption = False,
     head: HeadOption = None,
     classes: ClassesOption = None,
+    evaluator: EvaluatorOption = None,
+    trial_epochs: TrialEpochsOption = 5,
+    early_stopping: StoppingOption = False,
     engine: EngineOption = "in-process",
     parallel: ParallelOption = None,
     threads: ThreadsOption = 1,
@@ -314,6 +334,9 @@ def _of_options(context: typer.Context) -> _Wanted:
         classes=given["classes"],
         parallel=given["parallel"],
         threads=given["threads"],
+        evaluator=given["evaluator"],
+        trial_epochs=given["trial_epochs"],
+        early_stopping=given["early_stopping"],
     )
     images = None
     if data is not None:
@@ -387,11 +410,16 @@ def _scoring(wanted: _Wanted) -> Scoring:
         from nas.jobs.search.scoring import PredictedScoring
 
         return PredictedScoring(wanted.settings.seed)
+    if wanted.settings.evaluator == "train":
+        from nas.jobs.search.train_scoring import open_train_scoring
+
+        return open_train_scoring(wanted.images, wanted.settings.space, wanted.settings.trial_epochs)
     from nas.jobs.search.supernet_scoring import open_scoring
 
     return open_scoring(wanted.images, wanted.settings.space)
 
 
+_TRAIN_OPTIONS = ("evaluator", "trial_epochs", "early_stopping")
 _IMAGE_OPTIONS = (
     "image_size",
     "search_images",
@@ -414,7 +442,7 @@ def _refuse_image_options(context: typer.Context) -> None:
     """Raise UserError when an option was given that means something only with --data."""
     from searchspace.support.errors import UserError
 
-    given = [name for name in _IMAGE_OPTIONS if _was_given(context, name)]
+    given = [name for name in (*_IMAGE_OPTIONS, *_TRAIN_OPTIONS) if _was_given(context, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(

@@ -143,12 +143,14 @@ def run_search(
     batch: int = 250,
     progress: Callable[[Progress], None] | None = None,
     front: FrontCosts | None = None,
+    drive: Callable[[SearchLoop], None] | None = None,
 ) -> SearchResult:
     """Evaluate `evaluations` networks, those already in the journal included, in batches of `batch`.
 
     Batches are smaller where the strategy wishes to hear of results earlier (`Strategy.batch`).
     `strategy` is new: the journal is replayed to it. `front` gives the metrics of the front beside top-1, by
-    default the latency. Raises UserError when nothing within the budget was found;
+    default the latency. `drive` takes the loop's turns in its place,
+    for trial services. Raises UserError when nothing within the budget was found;
     a KeyboardInterrupt is raised on with a message that says what was saved.
     """
     if evaluations < 1 or batch < 1:
@@ -156,6 +158,8 @@ def run_search(
     search = SearchLoop(objective, strategy, evaluator, journal)
     search.replay()
     try:
+        if drive is not None and search.done < evaluations:
+            drive(search)
         while search.done < evaluations:
             if progress is not None:
                 progress(search.progress(evaluations))
@@ -183,6 +187,7 @@ class SearchLoop:
         self.done = 0
         self._history: list[Results] = []
         self._known: dict[bytes, float] = {}
+        self._stopped: dict[bytes, int] = {}
         self._best: FoundNetwork | None = None
         self._best_key: tuple[float, float] | None = None
         self._fruitless = self._failed = 0
@@ -190,8 +195,9 @@ class SearchLoop:
 
     def replay(self) -> None:
         """Take over what the journal holds."""
-        for genotypes, top1 in self.journal.batches:
-            self._take(self.objective.results(self.objective.space.check(genotypes), top1))
+        for batch in self.journal.batches:
+            self._note_stops(batch.genotypes, batch.stopped or ())
+            self._take(self.objective.results(self.objective.space.check(batch.genotypes), batch.top1), batch.partial)
 
     def step(self, n: int) -> None:
         """Evaluate one batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
@@ -213,9 +219,11 @@ class SearchLoop:
         first = {key: i for i, key in reversed(keys.items()) if key not in self._known}
         return Asked(proposals, affordable, tuple(sorted(first.values())))
 
-    def tell(self, asked: Asked, scores: Values) -> None:
+    def tell(self, asked: Asked, scores: Values, stopped: Sequence[int | None] | None = None) -> None:
         """Take the top-1 in percent of `asked.new`, NaN for those that failed where the evaluator says it may fail.
 
+        `stopped` says of each after which epoch its training was stopped early, None where it was not: the strategy
+        hears of it, but it is no candidate for the front.
         Raises ValueError for scores that no evaluator may return, UserError when everything fails.
         """
         failed = np.isnan(scores) if getattr(self.evaluator, "may_fail", False) else np.zeros(len(scores), dtype=bool)
@@ -232,19 +240,32 @@ class SearchLoop:
                 for row, affordable in zip(asked.proposals, asked.affordable, strict=True)
             ]
         )
-        self.journal.append(asked.proposals, top1)
-        self._take(self.objective.results(asked.proposals, top1))
+        self._note_stops(asked.proposals[rows], stopped or ())
+        epochs = [self._stopped.get(row.tobytes()) for row in asked.proposals]
+        self.journal.append(asked.proposals, top1, epochs)
+        partial = np.array([epoch is not None for epoch in epochs])
+        self._take(self.objective.results(asked.proposals, top1), partial)
         self._failed = self._failed + 1 if len(failed) and failed.all() else 0
         if self._failed == _ALL_FAILED:
             last = getattr(self.evaluator, "last_failure", None)
             raise UserError(f"every network of the last {_ALL_FAILED} batches failed; the last one {last}")
 
-    def _take(self, results: Results) -> None:
+    def _note_stops(self, genotypes: Genotypes, stopped: Sequence[int | None]) -> None:
+        for row, epoch in zip(genotypes, stopped, strict=False):
+            if epoch is not None:
+                self._stopped[row.tobytes()] = epoch
+
+    def _take(self, results: Results, partial: NDArray[np.bool_] | None = None) -> None:
         self.strategy.tell(results)
+        self.done += len(results.evaluated)
+        if partial is not None and partial.any():
+            halfway = results.rows(partial)
+            keys = (row.tobytes() for row in halfway.genotypes)
+            self._known.update(zip(keys, halfway.top1.tolist(), strict=True))
+            results = results.rows(~partial)
         results = results.evaluated
         self._known.update(zip((row.tobytes() for row in results.genotypes), results.top1.tolist(), strict=True))
         self._history.append(results)
-        self.done += len(results)
         front = results if self._front is None else joined([self._front, results])
         self._front = front.rows(front_of(front.top1, [front.latency_ms]))
         index = self.objective.best(results)

@@ -3,13 +3,14 @@
     {"n":1,"genotypes":"<hex, one byte a choice>","top1":[75.1, null, ...],"check":"..."}
 
 Every network the strategy proposed is there; null stands for one over the ceiling, which was priced but not evaluated.
+`stopped` stands beside them where trainings were stopped early, with the epoch of each.
 The header is compared when a search is resumed. Latencies are not stored: the header pins the table they follow from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -26,10 +27,19 @@ KIND = LogKind(format="search-journal/2", name="search journal", older=("search-
 
 
 class Batch(NamedTuple):
-    """Genotypes of shape (n, choices) and their top-1 in percent, shape (n,), NaN where not evaluated."""
+    """Genotypes of shape (n, choices) and their top-1 in percent, shape (n,), NaN where not evaluated.
+
+    `stopped` holds the epoch after which each one's training was stopped early, None where it was not.
+    """
 
     genotypes: Genotypes
     top1: NDArray[np.float64]
+    stopped: tuple[int | None, ...] | None = None
+
+    @property
+    def partial(self) -> NDArray[np.bool_]:
+        """Which trainings were stopped early, shape (n,)."""
+        return np.array([epoch is not None for epoch in self.stopped or (None,) * len(self.top1)], dtype=np.bool_)
 
 
 class Journal:
@@ -58,10 +68,18 @@ class Journal:
             raise UserError(f"no such journal: {path}")
         return cls(Log.open(KIND, path, header))
 
-    def append(self, genotypes: Genotypes, top1: NDArray[np.float64]) -> None:
-        """Write one batch: (n, choices) and (n,), NaN as null; raises OSError when the disk refuses."""
+    def append(
+        self, genotypes: Genotypes, top1: NDArray[np.float64], stopped: Sequence[int | None] | None = None
+    ) -> None:
+        """Write one batch: (n, choices) and (n,), NaN as null; raises OSError when the disk refuses.
+
+        `stopped` holds the epoch after which each training was stopped early, None where it was not.
+        """
         known = [None if math.isnan(value) else value for value in top1.tolist()]
-        self._log.append({"genotypes": genotypes.astype(np.uint8).tobytes().hex(), "top1": known})
+        document: dict[str, Any] = {"genotypes": genotypes.astype(np.uint8).tobytes().hex(), "top1": known}
+        if stopped is not None and any(epoch is not None for epoch in stopped):
+            document["stopped"] = list(stopped)
+        self._log.append(document)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -86,7 +104,13 @@ def _batch(entry: Entry, path: Path) -> Batch:
         if top1.ndim != 1 or not len(top1):
             raise ValueError("top1 is no list of numbers")
         flat = np.frombuffer(bytes.fromhex(entry.document["genotypes"]), dtype=np.uint8)
-        batch = Batch(flat.reshape(len(top1), -1), top1)
+        stopped = entry.document.get("stopped")
+        if stopped is not None and (
+            len(stopped) != len(top1) or any(not (one is None or type(one) is int) for one in stopped)
+        ):
+            raise ValueError("stopped is no list of epochs, one for each network")
+        stopped = None if stopped is None else tuple(stopped)
+        batch = Batch(flat.reshape(len(top1), -1), top1, stopped)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(KIND, path, entry.line, f"not a batch of a search ({str(error)[:100]})") from None
     known = top1[~np.isnan(top1)]

@@ -47,7 +47,8 @@ def rebuild_page(folder: RunFolder) -> Path:
     priced = price(settings, space)
     batches = read_batches(folder.file(JOURNAL))
     history = [priced.objective.results(priced.space.check(one.genotypes), one.top1) for one in batches]
-    evaluated = joined([results.evaluated for results in history])
+    finished = [results.rows(~one.partial) for one, results in zip(batches, history, strict=True)]
+    evaluated = joined([results.evaluated for results in finished])
     found = result_of(priced.objective, evaluated, front_costs(priced))
     summary = _summary(priced, found, result, winner, chosen)
     path = folder.file(EXPORT_JSON)

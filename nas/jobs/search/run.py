@@ -19,7 +19,15 @@ from latency_lut.errors import UnmeasuredOp
 from nas.engines import Engine, InProcessEngine
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_headed
-from nas.jobs.search.ask_tell import FoundNetwork, FrontCosts, Progress, SearchResult, run_search, search_header
+from nas.jobs.search.ask_tell import (
+    FoundNetwork,
+    FrontCosts,
+    Progress,
+    SearchLoop,
+    SearchResult,
+    run_search,
+    search_header,
+)
 from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import MODEL, REPORT, write_search_files
 from nas.jobs.search.journal import Journal
@@ -165,8 +173,42 @@ def _search(
         ) as trials,
     ):
         return run_search(
-            objective, strategy, trials, journal, **size, progress=outside.batch_done, front=front_costs(prepared)
+            objective,
+            strategy,
+            trials,
+            journal,
+            **size,
+            progress=outside.batch_done,
+            front=front_costs(prepared),
+            drive=_driver(prepared, trials, engine, folder, outside),
         )
+
+
+def _driver(
+    prepared: PreparedSearch, trials: Trials, engine: Engine, folder: RunFolder, outside: SearchWatch
+) -> Callable[[SearchLoop], None] | None:
+    """Return what has Ray Tune run trainings, where they run on Ray; raises UserError for early stopping elsewhere."""
+    settings = prepared.settings
+    resources = getattr(engine, "resources", None)
+    if settings.early_stopping and resources is None:
+        raise UserError("--early-stopping is Ray Tune's: add --engine ray")
+    if settings.evaluator != "train" or resources is None:
+        return None
+    from nas.jobs.search.tune import run_trials
+
+    def drive(loop: SearchLoop) -> None:
+        run_trials(
+            loop,
+            trials,
+            folder.path,
+            evaluations=settings.evaluations,
+            batch=settings.parallel or prepared.scoring.batch,
+            resources=resources,
+            early_stopping=settings.early_stopping,
+            told=lambda: outside.batch_done(loop.progress(settings.evaluations)),
+        )
+
+    return drive
 
 
 def front_costs(prepared: Priced) -> FrontCosts:

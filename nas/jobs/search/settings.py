@@ -24,6 +24,8 @@ class SearchSettings:
     budgets are of the network with that head in its classifier's place. `parallel` is how many networks
     the strategy is asked for before it hears of their results (default: what suits the evaluator); `threads` is how
     many threads torch scores one network with, since sums depend on how they are split.
+    `evaluator` is None (predictor, with images a supernet) or "train": each network for `trial_epochs` epochs from
+    scratch. With `early_stopping` trainings that lag behind are stopped (ASHA, Ray Tune).
     """
 
     budget_ms: float
@@ -39,6 +41,9 @@ class SearchSettings:
     classes: int | None = None
     parallel: int | None = None
     threads: int = 1
+    evaluator: str | None = None
+    trial_epochs: int = 5
+    early_stopping: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -49,6 +54,12 @@ class SearchSettings:
             raise UserError(f"parallel is {self.parallel}, expected at least 1 network at a time")
         if self.threads < 1:
             raise UserError(f"threads is {self.threads}, expected at least 1")
+        if self.evaluator not in (None, "train"):
+            raise UserError(f"the evaluator is {self.evaluator!r:.60}, expected train, or none for the usual one")
+        if self.trial_epochs < 1:
+            raise UserError(f"trial epochs are {self.trial_epochs}, expected at least 1")
+        if self.early_stopping and self.evaluator is None:
+            raise UserError("--early-stopping stops trainings of networks: add --evaluator train")
         names = [metric(name).name for name in self.front]
         if not names or "top1" in names or len(set(names)) < len(names):
             raise UserError(f"the front is over {', '.join(names) or 'nothing'}: name each metric but top1 once")
@@ -79,6 +90,10 @@ class SearchSettings:
             plain["parallel"] = self.parallel
         if self.threads != 1:
             plain["threads"] = self.threads
+        if self.evaluator is not None:
+            plain |= {"evaluator": self.evaluator, "trial_epochs": self.trial_epochs}
+        if self.early_stopping:
+            plain["early_stopping"] = True
         return plain
 
 

@@ -42,10 +42,14 @@ class TrialOptions:
 
 @dataclass(frozen=True)
 class Scored:
-    """What came of one task: top-1 of its networks, or None after the last failure, and every failure on the way."""
+    """What came of one task: top-1 of its networks, or None after the last failure, and every failure on the way.
+
+    `stopped` is the epoch after which a training was stopped early.
+    """
 
     top1: tuple[float, ...] | None
     failures: tuple[Failure, ...] = ()
+    stopped: int | None = None
 
 
 class Trials:
@@ -93,19 +97,16 @@ class Trials:
     def top1(self, genotypes: Genotypes) -> Values:
         """Return top-1 in percent, shape (n,), NaN where every attempt failed."""
         keys = [row.tobytes() for row in genotypes]
-        top1 = np.array([self._known.get(key, math.nan) for key in keys])
+        top1 = np.array([self._known.get(key, (math.nan, None))[0] for key in keys])
         left = np.array([i for i, key in enumerate(keys) if key not in self._known], dtype=np.intp)
         parts = self._parts(left)
         self.queue = len(left)
 
         def done(index: int, scored: Scored) -> None:
             part = parts[index]
-            self._note(genotypes[part], scored)
+            self.note(genotypes[part], scored)
             if scored.top1 is not None:
                 top1[part] = scored.top1
-            self.queue -= len(part)
-            self.scored += len(part)
-            self._changed(self)
 
         earlier: dict[int, tuple[Failure, ...]] = {}
 
@@ -116,7 +117,7 @@ class Trials:
         self.engine.map(
             score,
             [Task(genotypes[part], self.options.threads) for part in parts],
-            names=[self._name(genotypes[part]) for part in parts],
+            names=[self.name(genotypes[part]) for part in parts],
             shared=self.evaluator,
             done=lambda index, scored: done(index, _with(scored, earlier.get(index, ()))),
             timeout_s=self.options.timeout_s,
@@ -141,18 +142,26 @@ class Trials:
         size = 1 if self.options.per_network else math.ceil(len(rows) / self.engine.slots)
         return [rows[i : i + size] for i in range(0, len(rows), size)]
 
-    def _name(self, genotypes: Genotypes) -> str:
+    def name(self, genotypes: Genotypes) -> str:
         """Return what the engine's dashboard calls a task."""
         if len(genotypes) > 1 or self._latency_ms is None:
             return f"{len(genotypes)} networks"
         return f"network {short_name(genotypes[0])}, {self._latency_ms(genotypes)[0]:.1f} ms"
 
-    def _note(self, genotypes: Genotypes, scored: Scored) -> None:
+    def known(self, genotype: Genotypes) -> tuple[float, int | None] | None:
+        """Return the top-1 of a network that earlier work scored, and the epoch at which it was stopped early."""
+        return self._known.get(genotype.tobytes())
+
+    def note(self, genotypes: Genotypes, scored: Scored) -> None:
+        """Note what came of a task, and tell who watches."""
+        self.queue -= len(genotypes)
+        self.scored += len(genotypes)
         self.failures += len(scored.failures)
         if scored.failures:
             self.last_failure = scored.failures[-1]
         if self.options.per_network or scored.failures:
             self._log.append(genotypes, scored, keep=self.options.per_network)
+        self._changed(self)
 
 
 def _with(scored: Scored, lost: tuple[Failure, ...]) -> Scored:
@@ -218,13 +227,13 @@ class _TrialLog:
         if self.path.exists():
             self.failures = sum(len(entry.document.get("failures", ())) for entry in self._opened().entries)
 
-    def known(self) -> dict[bytes, float]:
-        """Return the top-1 of the networks that earlier work scored, by genotype."""
+    def known(self) -> dict[bytes, tuple[float, int | None]]:
+        """Return the top-1 of the networks that earlier work scored, and where it stopped, by genotype."""
         if self._log is None:
             return {}
         documents = (entry.document for entry in self._log.entries)
         return {
-            bytes.fromhex(one["genotypes"]): one["top1"][0]
+            bytes.fromhex(one["genotypes"]): (one["top1"][0], one.get("stopped"))
             for one in documents
             if one.get("top1") and len(one["top1"]) == 1
         }
@@ -234,6 +243,8 @@ class _TrialLog:
         document: dict[str, Any] = {"genotypes": genotypes.astype(np.uint8).tobytes().hex()}
         if keep or scored.top1 is None:
             document["top1"] = None if scored.top1 is None else list(scored.top1)
+        if scored.stopped is not None:
+            document["stopped"] = scored.stopped
         if scored.failures:
             document["failures"] = [{"kind": one.kind, "message": one.message} for one in scored.failures]
         self._opened().append(document)
