@@ -1,6 +1,9 @@
-"""A training step eager, channels-last, compiled and in bfloat16, side by side.
+"""A training step eager, channels-last, compiled and in bfloat16, with and without this project's own parts.
 
-    python -m benchmarks.train_step [--network mobilenet_v3_large] [--image-size 64] [--batch 32] [--json]
+    python -m benchmarks.train_step [--network mobilenet_v3_large] [--image-size 64] [--batch 32] [--variants ...]
+
+"torch" in a variant's name means torch's own depthwise gradients and memory as the C library has it, as everything was
+before those; the others use `searchspace.modules.depthwise` and keep freed memory, as training does.
 
 Each variant takes forward, backward and an SGD step on the same images with the project's own `training_step`. Rounds
 go through all variants in turn, so that other load on the machine falls on all of them; the figure is the median. On a
@@ -13,29 +16,48 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from unittest.mock import patch
 
 import torch
 
 from nas.data import Batch
 from nas.training.execution import Execution
+from nas.training.memory import keep_freed_memory
 from nas.training.optimizers import build_optimizer
 from nas.training.recipes import recipe
 from nas.training.step import training_step
 from searchspace.low_resolution import for_images
-from searchspace.modules import build_network
+from searchspace.modules import build_network, depthwise
 from searchspace.resolve import resolve_network
 
 VARIANTS: dict[str, dict[str, bool]] = {
     "eager": {"channels_last": False},
+    "channels-last, torch": {"channels_last": True},
     "channels-last": {"channels_last": True},
     "channels-last, compiled": {"channels_last": True, "compile": True},
+    "channels-last, bfloat16, torch": {"channels_last": True, "bf16": True},
     "channels-last, bfloat16": {"channels_last": True, "bf16": True},
     "channels-last, bfloat16, compiled": {"channels_last": True, "bf16": True, "compile": True},
 }
 
 
-def prepared_step(network: str, image_size: int, batch_size: int, execution: Execution) -> Callable[[], None]:
+@contextmanager
+def plain_gradients() -> Iterator[None]:
+    """Convolve without this project's gradients, but for maps smaller than the kernel in float32."""
+    ours = depthwise.pays
+
+    def before(x: torch.Tensor, weight: torch.Tensor, groups: int, stride: int = 1) -> bool:
+        return not torch.is_autocast_enabled("cpu") and ours(x, weight, groups, stride)
+
+    with patch.object(depthwise, "pays", before):
+        yield
+
+
+def prepared_step(
+    network: str, image_size: int, batch_size: int, execution: Execution, plain: bool = False
+) -> Callable[[], None]:
     architecture = for_images(resolve_network(network), image_size).with_classes(10)
     module = execution.prepare(build_network(architecture, seed=0)).train()
     forward = execution.compiled(module)
@@ -45,7 +67,9 @@ def prepared_step(network: str, image_size: int, batch_size: int, execution: Exe
     batch = Batch(images, torch.randint(0, 10, (batch_size,), generator=generator))
 
     def step() -> None:
-        training_step(forward, optimizer, batch, execution)
+        keep_freed_memory(not plain)
+        with plain_gradients() if plain else nullcontext():
+            training_step(forward, optimizer, batch, execution)
         if execution.device.startswith("cuda"):
             torch.cuda.synchronize()
 
@@ -59,13 +83,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--torch-device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clock = time.perf_counter if options.torch_device.startswith("cuda") else time.process_time
     steps, first_seconds = {}, {}
-    for name, changes in VARIANTS.items():
-        execution = Execution(device=options.torch_device, **changes)
-        steps[name] = prepared_step(options.network, options.image_size, options.batch, execution)
+    for name in options.variants:
+        execution = Execution(device=options.torch_device, **VARIANTS[name])
+        steps[name] = prepared_step(
+            options.network, options.image_size, options.batch, execution, name.endswith("torch")
+        )
         started = clock()
         for _ in range(2):  # compiles, allocates
             steps[name]()
@@ -88,7 +115,7 @@ def main() -> None:
     print(f"{options.network} at {options.image_size} px, batch {options.batch}, {torch.get_num_threads()} threads")
     for name, rate in rates.items():
         first = f"first two steps {first_seconds[name]:.1f} s"
-        print(f"{name:<36} {rate:8.1f} images/s   {rate / rates['eager']:.2f}x   {first}")
+        print(f"{name:<36} {rate:8.1f} images/s   {rate / rates[options.variants[0]]:.2f}x   {first}")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ from searchspace.support.errors import UserError
 class Execution:
     """How training steps are carried out; see `benchmarks/train_step.py` for what each option is worth.
 
-    `device` is "cpu", "cuda", "cuda:1" and so on. `bf16` computes in bfloat16 with float32 weights. `compile`
-    passes the network through torch.compile. `evaluation_batch` counts images per evaluation batch.
+    `device` is "cpu", "cuda", "cuda:1" and so on. `bf16` computes in bfloat16 with float32 weights; None leaves that to
+    a measurement (`for_steps_of`), and is float32 until then. `compile` passes the network through torch.compile.
+    `evaluation_batch` counts images per evaluation batch.
     """
 
     device: str = "cpu"
-    bf16: bool = False
+    bf16: bool | None = False
     channels_last: bool = True
     compile: bool = False
     evaluation_batch: int = 256
@@ -50,17 +51,27 @@ class Execution:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which a forward pass computes with the chosen precision."""
-        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=bool(self.bf16))
+
+    def for_steps_of(self, madds: float) -> Execution:
+        """Return this with its precision decided, for steps whose forward pass takes so many multiply-adds.
+
+        Small steps and processors on which bfloat16 gains less than a quarter are left in float32.
+        """
+        if self.bf16 is not None:
+            return self
+        from nas.training.precision import SMALLEST_STEP_MADDS, bfloat16_pays
+
+        return replace(self, bf16=madds >= SMALLEST_STEP_MADDS and bfloat16_pays())
 
 
 def default_execution(device: str | None = None) -> Execution:
     """Return what pays on the machine at hand.
 
-    On a GPU bfloat16 and channels-last; on a CPU channels-last in float32, since bfloat16 slows MobileNets
-    there.
+    On a GPU bfloat16 and channels-last; on a CPU channels-last, in the precision that is measured to be faster.
     """
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return replace(Execution(device=chosen), bf16=chosen.startswith("cuda"))
+    return replace(Execution(device=chosen), bf16=True if chosen.startswith("cuda") else None)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from nas.training.execution import Execution, default_execution, reproducible
 from nas.training.failures import check_loss, check_state, explained_failures
 from nas.training.history import EpochRecord, History, Observer
 from nas.training.interrupts import Interruption
+from nas.training.memory import keep_freed_memory
 from nas.training.optimizers import build_optimizer, set_learning_rate
 from nas.training.recipes import Recipe
 from nas.training.step import (
@@ -34,6 +35,7 @@ from nas.training.step import (
     on_device,
     training_step,
 )
+from searchspace.modules import Network
 
 
 def train(
@@ -59,6 +61,8 @@ def train(
     KeyboardInterrupt, after saving, when interrupted.
     """
     execution = execution or default_execution()
+    if execution.device == "cpu":
+        keep_freed_memory()
     with reproducible(seed), explained_failures(recipe.batch_size, data.image_size):
         run = _Run(network, data, recipe, seed, execution, take_step, evaluation, identity or {})
         if checkpoints is not None and (state := checkpoints.load(run.identity())) is not None:
@@ -89,9 +93,11 @@ class _Run:
     ) -> None:
         self.take_step, self.evaluation, self.further_identity = take_step, evaluation, identity
         self.network = execution.prepare(network)
-        self.data, self.recipe, self.seed, self.execution = data, recipe, seed, execution
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.precision_asked = execution.bf16
         self.split = on_device(data.train, execution)
         self.batch_size = min(recipe.batch_size, len(data.train))
+        self.execution = execution.for_steps_of(self.batch_size * _madds(network))
         self.steps = self.split.steps_per_epoch(self.batch_size)
         apply_recipe_to_layers(network, recipe, self.steps * recipe.epochs)
         self.optimizer = build_optimizer(network, recipe)
@@ -152,6 +158,7 @@ class _Run:
             "step": self.step,
             "totals": self.totals.cpu(),
             "seconds": self.seconds,
+            "bf16": bool(self.execution.bf16),
             "records": [asdict(record) for record in self.records],
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -162,6 +169,8 @@ class _Run:
         """Continue from what `state` returned."""
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.totals = state["totals"].to(self.execution.device)
+        if self.precision_asked is None:
+            self.execution = replace(self.execution, bf16=state.get("bf16", False))
         self.records = [
             EpochRecord(**{**record, "search": Accuracy(**record["search"])}) for record in state["records"]
         ]
@@ -220,3 +229,8 @@ class _Run:
 
     def _no_totals(self) -> Tensor:
         return torch.zeros(3, dtype=torch.float64, device=self.execution.device)
+
+
+def _madds(network: nn.Module) -> float:
+    """Return the multiply-adds of an image; 0 for supernets, which are trained in float32 unless asked otherwise."""
+    return float(network.architecture.madds) if isinstance(network, Network) else 0.0

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from searchspace.architecture import Activation, Gate, Padding
-from searchspace.modules import small_maps
+from searchspace.modules import depthwise
 
 # tensorflow/models research/slim/nets/mobilenet and torchvision's MobileNetV3 agree on these two.
 NORM_EPS = 1e-3
@@ -45,19 +45,29 @@ def conv_same(x: Tensor, weight: Tensor, stride: int, groups: int, bias: Tensor 
         if outside > 0:
             weight = weight[..., outside : kernel - outside, outside : kernel - outside]
             kernel = weight.shape[-1]
-        if bias is None and small_maps.pays(x, weight, groups):
-            return small_maps.depthwise(x, weight)
-        return F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
+        return _convolved(x, weight, 1, groups, depthwise.Padding(kernel // 2, kernel // 2), bias)
     needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
     (top, left), (bottom, right) = [n // 2 for n in needed], [n - n // 2 for n in needed]
-    if top == bottom and left == right:
-        return F.conv2d(x, weight, bias, stride=stride, padding=(top, left), groups=groups)
+    if top == left and bottom == right:
+        return _convolved(x, weight, stride, groups, depthwise.Padding(top, bottom), bias)
     return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride=stride, groups=groups)
 
 
 def _conv_symmetric(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
     """Convolve as `conv_same` does, padded by half a kernel on every side."""
-    return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
+    half = weight.shape[-1] // 2
+    return _convolved(x, weight, stride, groups, depthwise.Padding(half, half))
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, stride: int, groups: int, padding: depthwise.Padding, bias: Tensor | None = None
+) -> Tensor:
+    if bias is None and depthwise.pays(x, weight, groups, stride):
+        return depthwise.depthwise(x, weight, stride, padding)
+    before, after = padding
+    if before != after:
+        x, before = F.pad(x, (before, after, before, after)), 0
+    return F.conv2d(x, weight, bias, stride=stride, padding=before, groups=groups)
 
 
 class ConvBNAct(nn.Module):

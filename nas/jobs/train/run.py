@@ -37,6 +37,7 @@ LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
 REPORT = "report.html"
+PRECISION = "bf16"  # the note of the precision that was decided on
 MODEL = "model.tflite"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
 EXPORT_CHECK_IMAGES = 512
@@ -120,10 +121,12 @@ def prepare(
     data = _load(settings, given.resolution, opened, decoding)
     start = start_on(asked, data, opened, seed=settings.seed, dropped_strides=settings.drop_strides)
     change = change_of_form(given, start.asked, start.form, _known_table(settings.network))
-    folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume)
+    images_per_step = min(chosen.batch_size, len(data.train))
+    decided = execution.for_steps_of(images_per_step * start.network.architecture.madds)
+    folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume, decided)
     return TrainJob(
         settings=settings,
-        execution=execution,
+        execution=replace(decided, bf16=folder.about().get(PRECISION, decided.bf16)),
         recipe=chosen,
         data=data,
         # Opened now, looked at last: a damaged test image is better found before the training than after it.
@@ -228,11 +231,18 @@ def _load(
     return load()
 
 
-def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool) -> RunFolder:
-    """Open the folder in the first process; the others are told which one it is."""
+def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool, decided: Execution) -> RunFolder:
+    """Open the folder in the first process; the others are told which one it is.
+
+    The precision that was decided on is noted in it, so that the run goes on in the same one.
+    """
     if not distributed.is_first():
         return RunFolder(distributed.from_first(""), settings)
-    folder = RunFolder.reopen(out, settings) if resume else RunFolder.create(out, settings, "train")
+    folder = (
+        RunFolder.reopen(out, settings)
+        if resume
+        else RunFolder.create(out, settings, "train", {PRECISION: bool(decided.bf16)})
+    )
     if folder.is_complete:
         raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out to train again")
     distributed.from_first(str(folder.path))
@@ -262,6 +272,7 @@ def _result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:
         "image_size": job.data.image_size,
         "train_images": len(job.data.train),
         "recipe": asdict(job.recipe),
+        "training_precision": "bfloat16" if job.execution.bf16 else "float32",
         "seed": job.settings.seed,
         "test": asdict(test),
         "search": asdict(history.final.search),
