@@ -62,6 +62,10 @@ class CompiledCost(Generic[AnySpace]):
         """Return the table itself, one factor for each slot: a network's latency is their sum and `overhead_ms`."""
         return self._sums.factors(_LATENCY)
 
+    def interval_factors(self) -> tuple[tuple[Factor, ...], ...]:
+        """Return the factors of the sums that an interval is made of: latency (ms), variance (ms2), shared doubt (ms)."""
+        return tuple(self._sums.factors(number) for number in (_LATENCY, _VARIANCE, _SHARED))
+
     def latency_ms(self, genotypes: ArrayLike) -> Values:
         """Return the predicted latencies."""
         (sums,) = self._sums(genotypes, [_LATENCY])

@@ -42,7 +42,9 @@ class Layout:
     """The form of one accuracy table.
 
     `space` is the name of the search space, or the file of the part of it, that the table's networks make up;
-    `unit_sums` derives features from whole rows, (n, columns) in and (n, anything) out.
+    `unit_sums` derives features from whole rows, (n, columns) in and (n, anything) out. Where a bound can be proved,
+    `sum_owners` names the stage that decides each of these, None for the last ones: they are the logarithms of
+    `totals`, whole numbers that each stage adds to, 0 for columns of zeros.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Layout:
     columns: tuple[Column, ...]
     accuracy: str
     unit_sums: Callable[[Rows], Features]
+    sum_owners: tuple[str | None, ...] = ()
+    totals: Callable[[Rows], Features] | None = None
 
     @cached_property
     def covered(self) -> SearchSpace:
@@ -82,6 +86,11 @@ class Layout:
         """Return what the models see, shape (n, features): every value as steps, then the sums over units."""
         steps = [rows[:, i] >= value for i, column in enumerate(self.columns) for value in column.values[1:]]
         return np.column_stack([*steps, self.unit_sums(rows)]).astype(np.float64)
+
+    @property
+    def feature_owners(self) -> tuple[str | None, ...]:
+        """The stage that decides each feature, None for the totals; only where `totals` are given."""
+        return (*(column.stage for column in self.columns for _ in column.values[1:]), *self.sum_owners)
 
 
 def _read_column(plan: StagePlan, genotypes: Genotypes, column: Column) -> Rows:
@@ -150,8 +159,13 @@ def _once_for_all_sums(rows: Rows) -> Features:
     """Per unit: layers, and logarithms of the sums of kernels, expansions and their products; then the totals."""
     kernel, expansion = (half.reshape(len(rows), 5, 4).astype(np.float64) for half in np.split(rows, 2, axis=1))
     sums = np.log([expansion.sum(2), kernel.sum(2), (expansion * kernel).sum(2)])
-    totals = np.log([expansion.sum((1, 2)), (expansion * kernel).sum((1, 2))])
-    return np.column_stack([*sums, (kernel > 0).sum(2), *totals])
+    return np.column_stack([*sums, (kernel > 0).sum(2), np.log(_once_for_all_totals(rows))])
+
+
+def _once_for_all_totals(rows: Rows) -> Features:
+    """Expansions, and expansions times kernels, summed over all layers; (n, 2)."""
+    kernel, expansion = np.split(rows.astype(np.float64), 2, axis=1)
+    return np.column_stack([expansion.sum(1), (expansion * kernel).sum(1)])
 
 
 def _mnasnet_columns() -> tuple[Column, ...]:
@@ -188,6 +202,8 @@ LAYOUTS = {
             columns=_once_for_all_columns(),
             accuracy="top1",
             unit_sums=_once_for_all_sums,
+            sum_owners=(*(f"unit{unit}" for unit in range(5)),) * 4 + (None, None),
+            totals=_once_for_all_totals,
         ),
         Layout(
             name="mnasnet",

@@ -59,7 +59,7 @@ class Predictor:
         # Batches of a search are too small to share: threads would wait for each other more than they work.
         with self._thread_pools.limit(limits=1, user_api="blas"):
             smooth = self.kernel.predict(features, self._point_features)
-        stepped = np.asarray(self._booster.predict(features, num_threads=1)) if len(rows) else np.empty(0)
+        stepped = np.asarray(self.booster.predict(features, num_threads=1)) if len(rows) else np.empty(0)
         blend = (1 - self.share_of_trees) * smooth + self.share_of_trees * stepped
         return np.round(self.mean + self.deviation * blend, _DECIMALS)
 
@@ -79,7 +79,8 @@ class Predictor:
         return ThreadpoolController()
 
     @cached_property
-    def _booster(self) -> Any:
+    def booster(self) -> Any:
+        """The trees as a `lightgbm.Booster`; raises UserError where they cannot be read."""
         lightgbm = import_lightgbm()
         try:
             return lightgbm.Booster(model_str=self.trees)

@@ -7,7 +7,7 @@ be passed to `nas.jobs.search.ask_tell.run_search` in its place; `nas.strategies
 from nas.strategies._assisted import PredictorAssisted
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
-from nas.strategies._exact import ExactAnswer, additive_optimum
+from nas.strategies._exact import ExactAnswer, ExactSearch, additive_optimum
 from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._local import LocalSearch
 from nas.strategies._make import STRATEGY_NAMES, make_strategy
@@ -19,6 +19,7 @@ from nas.strategies._reinforce import Reinforce
 __all__ = [
     "STRATEGY_NAMES",
     "ExactAnswer",
+    "ExactSearch",
     "Learnt",
     "LearntDistribution",
     "LocalSearch",

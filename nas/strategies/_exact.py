@@ -7,16 +7,37 @@ of the latency, which is no sum: it is relaxed to a multiple of the latency, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from latency_lut.slots import Factor
 from nas.objectives import Objective, Values
+from nas.strategies._local import LocalSearch
 from searchspace.choices import Genotypes
 
 _CUTS = 50  # answers over the budget that are cut off before the search for a proof is given up
+
+
+class ExactSearch(LocalSearch):
+    """Proposes what `solve` holds for the best network within the budget, the optimum where the score allows a proof.
+
+    Whoever runs the search sets `solve`, a function of the score and the objective alone, so that a resumed search
+    proposes the same. Before and after it, and without it, this is local search.
+    """
+
+    name = "exact"
+    solve: Callable[[], Genotypes | None] | None = None
+    _answer: Genotypes | None = None
+
+    def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
+        proposals = super()._propose(n, rng)
+        if self.solve is not None:
+            self._answer, self.solve = self.solve(), None
+        if self._answer is not None and self._answer.tobytes() not in self._seen:
+            proposals[0] = self._answer
+        return proposals
 
 
 @dataclass(frozen=True)
@@ -34,19 +55,23 @@ class ExactAnswer:
 
 
 def additive_optimum(
-    objective: Objective, gain: Sequence[Factor], latency: Sequence[Factor], least_share: float = 1.0
+    objective: Objective,
+    gain: Sequence[Factor],
+    latency: Sequence[Factor],
+    least_share: float = 1.0,
+    overhead_ms: float = 0.0,
 ) -> ExactAnswer:
     """Maximise the sum of `gain` over the networks whose upper end keeps the budget.
 
-    `latency` are the factors of the predicted latency; no network's upper end is below `least_share` times their sum
-    (for a latency table: 1 + network_interval_pct / 100).
+    `latency` are the factors of the predicted latency beside `overhead_ms`; no network's upper end is below
+    `least_share` times their sum (for a latency table: 1 + network_interval_pct / 100).
     """
     from scipy.optimize import LinearConstraint
 
     program = _Program(objective, [*gain, *latency])
     program.objective = program.sums(gain, 0)
     costs = program.sums(latency, len(gain))
-    program.constraints.append(LinearConstraint(costs[None], -np.inf, objective.budget_ms / least_share))
+    program.constraints.append(LinearConstraint(costs[None], -np.inf, objective.budget_ms / least_share - overhead_ms))
     bound = np.inf
     for _ in range(_CUTS):
         found, bound = program.solve(bound)

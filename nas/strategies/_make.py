@@ -8,6 +8,7 @@ from nas.objectives import Objective
 from nas.strategies._assisted import PredictorAssisted
 from nas.strategies._base import Strategy
 from nas.strategies._evolution import RegularisedEvolution
+from nas.strategies._exact import ExactSearch
 from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._local import LocalSearch
 from nas.strategies._optuna import OptunaStrategy
@@ -18,7 +19,15 @@ from searchspace.support.errors import UserError
 
 _STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy
-    for strategy in (RegularisedEvolution, RandomSearch, LocalSearch, PredictorAssisted, Reinforce, ProximalPolicy)
+    for strategy in (
+        RegularisedEvolution,
+        RandomSearch,
+        LocalSearch,
+        PredictorAssisted,
+        Reinforce,
+        ProximalPolicy,
+        ExactSearch,
+    )
 }
 _TPE, _OPTUNA = "tpe", "optuna:"
 _PUBLISHED = tuple(name for name in PRESETS if name not in _STRATEGIES)

@@ -1,0 +1,93 @@
+"""How far a search may be from the best network of its space: a proven bound, and an estimate that is called one.
+
+`bound_for(evaluator, objective, known)` takes what scored the networks. A table of known accuracies and a score that
+is a sum over neighbouring choices (`evaluator.additive`) give the optimum itself. For the predictor the bound is that of
+an additive stand-in and of what it can be wrong by (`_background`), narrowed by branch and bound over units; the
+estimate is the best network that ascents over whole units reach. The work is counted, not timed, so that a slow machine
+proves the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latency_lut.compiled import CompiledCost
+from nas.bounds._ascent import estimate
+from nas.bounds._branching import Branching
+from nas.bounds._pieces import take_apart
+from nas.bounds._units import Units, split_into_units
+from nas.evaluators import Evaluator, PredictorEvaluator, TableEvaluator
+from nas.objectives import Objective
+from nas.predictor import Predictor
+from nas.strategies import additive_optimum
+from searchspace.choices import Genotypes
+
+__all__ = ["Bound", "bound_for", "predictor_bound"]
+
+_BOXES = 4096  # divided, about five seconds
+_MOST_GROUPS = 8  # units and totals whose corners are walked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """No network within the budget scores over `proved`; the best one scores about `estimated`; None: not known.
+
+    `best` is the best network met on the way, (choices,), within the budget.
+    """
+
+    proved: float | None = None
+    estimated: float | None = None
+    best: Genotypes | None = None
+
+    def proves(self, top1: float) -> bool:
+        """Whether a network of this score is proven to be the best within the budget."""
+        return self.proved is not None and self.proved <= top1 + 1e-6
+
+
+def bound_for(evaluator: Evaluator, objective: Objective, known: Genotypes, boxes: int = _BOXES) -> Bound:
+    """Bound the scores of all networks within the budget; `known` are good ones, (n, choices), to estimate from."""
+    if isinstance(evaluator, TableEvaluator):
+        return _table_bound(evaluator, objective)
+    gain = getattr(evaluator, "additive", None)
+    if gain is not None and isinstance(objective.first_cost, CompiledCost):
+        cost = objective.first_cost
+        share = 1 + cost.table.provenance.network_interval_pct / 100
+        answer = additive_optimum(objective, gain, cost.slot_factors(), share, cost.overhead_ms)
+        return Bound(proved=answer.bound, estimated=answer.bound, best=answer.genotype)
+    if not isinstance(evaluator, PredictorEvaluator):
+        return Bound()
+    units = split_into_units(objective)
+    if units is None:
+        return Bound()
+    best, score = estimate(evaluator, objective, units, known)
+    proved = predictor_bound(evaluator.predictor, objective, units, boxes)
+    return Bound(proved=None if proved is None else max(proved, score), estimated=score, best=best)
+
+
+def predictor_bound(predictor: Predictor, objective: Objective, units: Units, boxes: int = _BOXES) -> float | None:
+    """Return a top-1, in percent, that the predictor gives no network within the budget; None where none is proved."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # totals of zeros, which are not used
+        pieces = take_apart(predictor, objective.space, units)
+    if pieces is None or pieces.groups > _MOST_GROUPS:
+        return None
+    rng = np.random.default_rng(0)
+    branching = Branching(pieces, units)
+    branching.look_from(branching.typical(rng, 0.0))
+    branching.look_from(branching.typical(rng, 3.0))
+    branching.divide(boxes // 2)
+    branching.look_from(branching.loosest(12, rng))
+    branching.divide(boxes // 2)
+    bound = float(np.ceil(branching.bound * 1000) / 1000)
+    return bound if bound < 100 else None
+
+
+def _table_bound(evaluator: TableEvaluator, objective: Objective) -> Bound:
+    rows = evaluator.rows
+    within = np.flatnonzero(objective.high_ms(rows.genotypes) <= objective.budget_ms)
+    if not len(within):
+        return Bound()
+    best = int(within[rows.top1[within].argmax()])
+    top1 = float(rows.top1[best])
+    return Bound(proved=top1, estimated=top1, best=rows.genotypes[best])
