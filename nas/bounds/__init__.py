@@ -1,8 +1,8 @@
 """How far a search may be from the best network of its space: a proven bound, and an estimate that is called one.
 
 `bound_for(evaluator, objective, known)` takes what scored the networks. A table of known accuracies and a score that
-is a sum over neighbouring choices (`evaluator.additive`) give the optimum itself. For the predictor the bound is that of
-an additive stand-in and of what it can be wrong by (`_background`), narrowed by branch and bound over units; the
+is a sum over neighbouring choices (`evaluator.additive`) give the optimum itself. For the predictor the bound is that
+of an additive stand-in and of what it can be wrong by (`_background`), narrowed by branch and bound over units; the
 estimate is the best network that ascents over whole units reach. The work is counted, not timed, so that a slow machine
 proves the same.
 """
@@ -45,9 +45,26 @@ class Bound:
         """Whether a network of this score is proven to be the best within the budget."""
         return self.proved is not None and self.proved <= top1 + 1e-6
 
+    def told(self, top1: float) -> str:
+        """Say how far a network of this score is from the best within the budget."""
+        if self.proves(top1):
+            return "Proven: no network of the space within the budget scores higher."
+        if self.estimated is None:
+            return ""
+        likely = f"probably {max(self.estimated - top1, 0.0):.2f} (an estimate: ascents reach {self.estimated:.2f} %)"
+        if self.proved is None:
+            return f"Points from the best of the space: {likely}; no bound was proved."
+        return (
+            f"At most {self.proved - top1:.2f} points from the best of the space (proven: none within the budget "
+            f"exceeds {self.proved:.2f} %), {likely}."
+        )
+
 
 def bound_for(evaluator: Evaluator, objective: Objective, known: Genotypes, boxes: int = _BOXES) -> Bound:
-    """Bound the scores of all networks within the budget; `known` are good ones, (n, choices), to estimate from."""
+    """Bound the scores of all networks within the budget; `known` are good ones, (n, choices), to estimate from.
+
+    No bound of the predictor is proved without `boxes`.
+    """
     if isinstance(evaluator, TableEvaluator):
         return _table_bound(evaluator, objective)
     gain = getattr(evaluator, "additive", None)
@@ -62,7 +79,7 @@ def bound_for(evaluator: Evaluator, objective: Objective, known: Genotypes, boxe
     if units is None:
         return Bound()
     best, score = estimate(evaluator, objective, units, known)
-    proved = predictor_bound(evaluator.predictor, objective, units, boxes)
+    proved = predictor_bound(evaluator.predictor, objective, units, boxes) if boxes else None
     return Bound(proved=None if proved is None else max(proved, score), estimated=score, best=best)
 
 

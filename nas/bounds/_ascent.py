@@ -84,5 +84,6 @@ def estimate(
     """Return the best network that ascents from known ones, (n, choices), reach, and its predicted top-1."""
     ascent = Ascent(evaluator, objective, units)
     starts = [row for row in known if objective.high_ms(row[None])[0] <= objective.budget_ms]
-    starts.append(objective.fastest)
+    if not starts:
+        starts = [objective.fastest]
     return max((ascent.run(row) for row in starts), key=lambda found: found[1])

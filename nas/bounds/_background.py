@@ -2,8 +2,9 @@
 
 For a distribution over networks in which units are independent (the background), the stand-in is the sum over units of
 the mean with that unit fixed: the first two terms of an analysis of variance. What is left is, for every network, the
-value of a linear functional of the predictor's function, so that it is at most the function's norm in the kernel's space
-times the functional's. That norm is a polynomial in the mean kernels between the units' settings and the background.
+value of a linear functional of the predictor's function, so that it is at most the function's norm in the kernel's
+space times the functional's. That norm is a polynomial in the mean kernels between the units' settings and the
+background.
 """
 
 from __future__ import annotations

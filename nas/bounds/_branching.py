@@ -60,6 +60,8 @@ class Branching:
         """Add a background, made of settings of each unit, and tighten every box by it."""
         new = self._stand(background(self.pieces, drawn), _SHARE)
         self._stands.append(new)
+        if not self._heap:
+            return
         boxes = np.array([box for _, box in self._heap])
         known = -np.array([bound for bound, _ in self._heap])
         found = [self._bounds(boxes[i : i + 2 * _BATCH], [new]) for i in range(0, len(boxes), 2 * _BATCH)]
@@ -70,8 +72,10 @@ class Branching:
         heapq.heapify(self._heap)
 
     def divide(self, boxes: int) -> None:
-        """Divide about that many boxes, the loosest first."""
+        """Divide about that many boxes, the loosest first; boxes that cannot be divided keep their bound."""
         for _ in range(max(boxes // _BATCH, 1)):
+            if not self._heap or self.closed >= self.bound:
+                return
             taken = [heapq.heappop(self._heap) for _ in range(min(_BATCH, len(self._heap)))]
             parents, children = [], []
             for negative, box in taken:
@@ -81,19 +85,19 @@ class Branching:
                 parents += [-negative] * len(halves)
                 children += halves
             if not children:
-                return
+                continue
             found = np.minimum(self._bounds(np.array(children), self._stands), parents)
             for bound, child in zip(found.tolist(), children, strict=True):
-                if bound > -np.inf:  # else no network of it keeps the budget
-                    heapq.heappush(self._heap, (-bound, child))
+                heapq.heappush(self._heap, (-bound, child))
 
     def loosest(self, count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
         """Return settings of each unit drawn from the boxes that bound worst, for a background there."""
-        boxes = [box for _, box in heapq.nsmallest(count, self._heap)]
+        boxes = [box for _, box in heapq.nsmallest(count, self._heap)] or [(0,) * len(self.clusters)]
         drawn = []
         for unit, tree in enumerate(self.clusters):
             spans = [(tree.first[box[unit]], tree.last[box[unit]]) for box in boxes]
-            picks = [tree.order[rng.integers(first, last)] for first, last in spans for _ in range(-(-_DRAWN // count))]
+            each = -(-_DRAWN // len(spans))
+            picks = [tree.order[rng.integers(first, last)] for first, last in spans for _ in range(each)]
             drawn.append(np.array(picks[:_DRAWN]))
         return drawn
 
@@ -156,7 +160,7 @@ class Branching:
         return [(*box[:unit], int(half), *box[unit + 1 :]) for half in (tree.left[box[unit]], tree.right[box[unit]])]
 
     def _bounds(self, boxes: Boxes, stands: Sequence[_Stand]) -> Values:
-        """Return a bound of every box, (boxes,), the best of all backgrounds; -inf where the budget excludes it."""
+        """Return a bound of every box, (boxes,), the best of all backgrounds."""
         found = np.full(len(boxes), np.inf)
         for stand in stands:
             additive = sum(stand.best[unit][:, boxes[:, unit]] for unit in range(boxes.shape[1]))

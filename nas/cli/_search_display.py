@@ -112,6 +112,8 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
         console.print(f"Budget {limit.limit:g} ms on {device}, kept by the upper end: {taken}.", markup=False)
     if not summary.figures.binds:
         console.print(f"{UNBOUND[0].upper()}{UNBOUND[1:]}.", markup=False)
+    if told := summary.bound.told(winner.top1):
+        console.print(told, markup=False)
     console.print(f"Top-1 is {summary.accuracy}; latency is predicted for the phone.", markup=False)
     if summary.export_failed is not None:
         console.print(f"not exported: {summary.export_failed}", markup=False)

@@ -368,3 +368,17 @@ def test_the_page_is_made_again_from_the_folder(run: Path, tmp_path: Path) -> No
     assert found.exit_code == 0 and "was made again" in found.output
     before, now = ((folder / "report.html").read_text() for folder in (run, copy))
     assert before.split("Settings and versions")[0] == now.split("Settings and versions")[0]
+
+
+@pytest.mark.bound
+def test_a_search_says_how_far_it_is_from_the_best(tmp_path):
+    place = tmp_path / "bounded"
+    line = ("--budget", "60ms", "--strategy", "exact", "--evaluations", "200", "--no-export", "--out", str(place))
+    found = search(*line)
+    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
+    assert result["top1"] <= result["estimated_bound_top1"] <= result["bound_top1"] < 85
+    assert result["top1"] > 76.3
+    assert result["proved_optimal"] is False
+    told = "points from the best of the space (proven"
+    assert told in " ".join(found.output.split())
+    assert told in " ".join((place / "report.html").read_text(encoding="utf-8").split())

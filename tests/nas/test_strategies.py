@@ -10,6 +10,7 @@ import pytest
 from nas.objectives import Objective, Results, Values
 from nas.strategies import (
     STRATEGY_NAMES,
+    ExactSearch,
     LearntDistribution,
     LocalSearch,
     PredictorAssisted,
@@ -246,3 +247,16 @@ def test_the_documented_strategy_learns(objective):
     told = advance(_documented()(objective, 0), 40, 16)
     drawn = advance(RandomSearch(objective, 0), 40, 16)
     assert np.nanmean(told[-1].top1) > np.nanmean(drawn[-1].top1)
+
+
+class TestExact(StrategyConformance):
+    def make(self, objective: Objective, seed: int) -> ExactSearch:
+        return ExactSearch(objective, seed)
+
+
+def test_exact_proposes_the_answer_first_and_again_when_resumed(tmp_path: Path) -> None:
+    objective = conformance_objective(tmp_path, 0.5)
+    for _ in range(2):
+        strategy = ExactSearch(objective, 0)
+        strategy.solve = lambda: objective.fastest
+        assert (strategy.ask(5) == objective.fastest).all(axis=1).any()

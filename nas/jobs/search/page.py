@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from latency_lut import LatencyTable, Prediction
+from nas.bounds import Bound
 from nas.export import ExportRecord
 from nas.jobs.search.figure_sections import (
     budget_note,
@@ -77,6 +78,7 @@ class SearchSummary:
     settings: Mapping[str, str] = field(default_factory=dict)
     findings: Mapping[str, Any] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
+    bound: Bound = field(default_factory=Bound)
 
     def points(self) -> tuple[tuple[Point, ...], Point]:
         """Return the reference networks and the winner as points of the front's picture."""
@@ -101,6 +103,7 @@ def search_page(summary: SearchSummary) -> str:
     parts = [
         *warning_section(summary.figures),
         Section("Latency against accuracy", _front(summary), f"Top-1 is {summary.accuracy}. {_FRONT_NOTE}"),
+        *_bound_section(summary),
         *limit_section(summary.figures),
         *trade_off_sections(summary.figures),
         Section("Beside reference networks", _comparison(summary), _comparison_note(summary)),
@@ -128,6 +131,12 @@ def search_page(summary: SearchSummary) -> str:
     )
 
 
+def _bound_section(summary: SearchSummary) -> list[Section]:
+    told = summary.bound.told(summary.winner.top1)
+    return [Section("How far from the best", sections.text_block(told), _BOUND_NOTE)] if told else []
+
+
+_BOUND_NOTE = "For the score that the search went by, over all networks of the space within the budget."
 _FRONT_NOTE = (
     "Each point of the line is the most accurate network found up to that latency. "
     "The budget is met by the upper end of the winner's latency interval, so the winner lies left of it."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latency_lut import predict
+from nas.bounds import Bound
 from nas.export import ExportRecord
 from nas.jobs.search.ask_tell import SearchResult, result_of
 from nas.jobs.search.figures import figures_of
@@ -86,6 +87,7 @@ def _summary(
         settings={name: str(value) for name, value in chosen.items()},
         findings=result.get("trained", {}),
         figures=figures_of(priced, found, exported=False),
+        bound=Bound(proved=result.get("bound_top1"), estimated=result.get("estimated_bound_top1")),
     )
 
 

@@ -12,10 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latency_lut import LatencyTable, predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
+from nas.bounds import Bound, bound_for
 from nas.engines import Engine, InProcessEngine
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_headed
@@ -41,8 +44,9 @@ from nas.report.live import LivePage
 from nas.report.pictures import Point
 from nas.runs import RunFolder, versions
 from nas.runs.folder import JOURNAL
-from nas.strategies import Strategy, make_strategy
+from nas.strategies import ExactSearch, Strategy, make_strategy
 from searchspace.architecture import Architecture
+from searchspace.choices import Genotypes
 from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.heads import head as head_of
 from searchspace.space import SearchSpace, load_space
@@ -130,15 +134,27 @@ def run_to_folder(
     """
     watch = watch or Watch()
     evaluator = prepared.scoring.evaluator(prepared.objective, folder, watch)
+    if isinstance(prepared.strategy, ExactSearch):
+        fastest = prepared.objective.fastest[None]
+        prepared.strategy.solve = lambda: bound_for(evaluator, prepared.objective, fastest, boxes=0).best
     found = _search(prepared, evaluator, folder, watch.progress, engine or InProcessEngine(), timeout_s)
     prepared.strategy.save(folder.path)
     prepared.scoring.keep_front(found.front, folder, watch)
-    summary = replace(_summary(prepared, evaluator, found), figures=figures_of(prepared, found, exported=export))
+    with watch.stage("Bounding the best of the space"):
+        bound = _bound(prepared, evaluator, np.array([found.winner.genotype], dtype=np.uint8))
+    figures = figures_of(prepared, found, exported=export)
+    summary = replace(_summary(prepared, evaluator, found), figures=figures, bound=bound)
     if export or prepared.scoring.trains:
         summary = _with_network(prepared, found.winner, summary, folder, watch, export)
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
+
+
+def _bound(prepared: PreparedSearch, evaluator: Evaluator, known: Genotypes) -> Bound:
+    """Bound the best of the space, with less work after a short search."""
+    boxes = min(max(prepared.settings.evaluations // 8, 256), 4096)
+    return bound_for(evaluator, prepared.objective, known, boxes)
 
 
 def _search(
