@@ -42,7 +42,7 @@ def main() -> None:
     """Measure, validate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", default="mobile")
-    parser.add_argument("--grid", type=float, default=plan.DEFAULT_RATIO)
+    parser.add_argument("--grid", type=float, default=1.0)
     parser.add_argument("--networks", type=int, default=30)
     parser.add_argument("--precision", type=Precision, default=Precision.FLOAT32)
     options = parser.parse_args()

@@ -4,9 +4,9 @@
 
 FOLDER holds the published measurements. Prints, for every table made from measurements of its own: count and mean error
 of networks left out alone and of whole families left out, how many lie inside the 90 % interval, and its mean half
-width. The intervals are those that a table would give: the doubt as it is allotted to ops
-(`latency_lut.calibrate.doubt`). With a second argument, draws the picture of docs/latency.md. Takes some three minutes
-on one core.
+width. The intervals are those that a table would give: standard deviations as they are allotted to ops
+(`latency_lut.calibrate.deviations`). With a second argument, draws the picture of docs/latency.md. Takes some three
+minutes on one core.
 """
 
 from __future__ import annotations

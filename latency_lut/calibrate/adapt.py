@@ -107,7 +107,7 @@ def blended(first: LatencyTable, second: LatencyTable) -> LatencyTable:
 
 
 def nearest_base(bases: Sequence[LatencyTable], observations: Sequence[Observation]) -> tuple[LatencyTable, Adaptation]:
-    """Return the table from which the phone is foretold best, by the error on observations left out, adapted."""
+    """Return the table from which the phone is predicted best, by the error on observations left out, adapted."""
     adaptations = [(base, adapt(base, observations)) for base in bases]
     return min(adaptations, key=lambda pair: float(np.mean(np.abs(pair[1].left_out_errors))))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from latency_lut.calibrate.adapt import nearest_base
 from latency_lut.calibrate.assemble import OpDoubt, build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.deviations import allot
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.roofline_fit import (
@@ -70,8 +70,8 @@ def calibrate(
 ) -> Calibration:
     """Infer the table of a phone from files of measured blocks and networks.
 
-    Of several `bases` the one that foretells the phone best is adapted; bases of rates are what is usual for a fit of
-    rates, which is taken where it foretells whole networks better. With no base, first principles are adapted. Rows
+    Of several `bases` the one that predicts the phone best is adapted; bases of rates are what is usual for a fit of
+    rates, which is taken where it predicts whole networks better. With no base, first principles are adapted. Rows
     without a device column are taken to be the phone's. Raises UserError for unreadable files, too few rows and, unless
     `any_speed`, for times that cannot be milliseconds of any known phone.
     """

@@ -21,7 +21,7 @@ PULL = 0.3
 
 @dataclass(frozen=True)
 class Inference:
-    """The times of ops on the table's own scale, how each source's scale differs, and how well sums were foretold.
+    """The times of ops on the table's own scale, how each source's scale differs, and how well sums were predicted.
 
     `left_out_errors` are prediction / measurement - 1 of every observation were it not seen, in their order.
     """
@@ -54,7 +54,7 @@ def infer(
     if len(observations) > _MANY:
         residual_ms, _ = process.left_out_ms()
     else:
-        residual_ms = measured_ms - _foretold_ms(observations, start, first_views or {}, pull)
+        residual_ms = measured_ms - _left_out_ms(observations, start, first_views or {}, pull)
     return Inference(tuple(observations), process, views, -residual_ms / measured_ms)
 
 
@@ -73,14 +73,14 @@ def fitted(
     return process, views
 
 
-def _foretold_ms(
+def _left_out_ms(
     observations: Sequence[Observation], start: CostModel, first_views: Mapping[str, float], pull: float
 ) -> NDArray[np.float64]:
     """Return every observation as inferred from the others, in milliseconds."""
-    foretold_ms = np.zeros(len(observations))
+    found_ms = np.zeros(len(observations))
     for index, observation in enumerate(observations):
         others = [*observations[:index], *observations[index + 1 :]]
         process, views = fitted(others, start, first_views, pull)
         scale = views.get(observation.view, uniform_scale(1.0))
-        foretold_ms[index] = predicted_ms([observation], process.mean_ms, scale)[0]
-    return foretold_ms
+        found_ms[index] = predicted_ms([observation], process.mean_ms, scale)[0]
+    return found_ms

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.deviations import allot
 from latency_lut.calibrate.observations import Observation
 from latency_lut.calibrate.process import OpProcess
 from latency_lut.calibrate.views import on_scale, predicted_ms, uniform_scale
@@ -121,10 +121,15 @@ def half_width_pct(point: LeftOut, doubt_share: float, interval_pct: float) -> f
 
 def _on_top(points: Sequence[LeftOut], share: float) -> float:
     """Return the percentage that, beside the share of the fit's doubt, covers nine in ten of the points."""
-    missing = np.sort([max(off_pct(point) ** 2 - (_Z_90 * share * point.sd_pct) ** 2, 0.0) for point in points])
-    covered: NDArray[np.float64] = np.sqrt(missing)
+    needed = _needed_pct(points, share)
     at = min(int(np.ceil(_COVERED * (len(points) + 1))), len(points)) - 1
-    return max(float(covered[at]), _LEAST_PCT)
+    return max(float(needed[at]), _LEAST_PCT)
+
+
+def _needed_pct(points: Sequence[LeftOut], share: float) -> NDArray[np.float64]:
+    """Return the percentage that each point needs beside the share of the fit's doubt, sorted."""
+    missing = np.sort([max(off_pct(point) ** 2 - (_Z_90 * share * point.sd_pct) ** 2, 0.0) for point in points])
+    return np.asarray(np.sqrt(missing))
 
 
 def off_pct(point: LeftOut) -> float:

@@ -18,7 +18,7 @@ from latency_lut.calibrate.adapt import adapt, blended
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.calibration import phone_speed
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.deviations import allot
 from latency_lut.calibrate.inference import PULL, Inference, fitted, infer
 from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families, left_out
 from latency_lut.calibrate.observations import Observation, observe

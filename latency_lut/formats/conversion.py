@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from latency_lut.calibrate.assemble import build_table, interval_pct, mean_abs_pct
 from latency_lut.calibrate.costs import nominal_costs
-from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.deviations import allot
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.observations import observe
 from latency_lut.formats.block_table import BlockTable

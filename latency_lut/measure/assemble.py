@@ -15,16 +15,17 @@ from latency_lut.calibrate.views import fit_distant_scale, predicted_ms
 from latency_lut.estimate import Estimate
 from latency_lut.measure.backend import Conditions, DeviceFacts, Task
 from latency_lut.measure.journal import Measurement
-from latency_lut.measure.loop import estimates, undisturbed_reference_ms
+from latency_lut.measure.loop import estimates
+from latency_lut.measure.references import References
 from latency_lut.provenance import Method, Precision, Provenance
 from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture
 from searchspace.ops import Op
 from searchspace.support.errors import UserError
 
-REFERENCE_KEY = "reference_op_ms"
 _NETWORK_ERROR = 0.03  # standard deviation of a network's time that ops cannot explain, as a share of it
 _FOLDS = 8
+_Z_90 = 1.6448536269514722
 
 
 def assemble(
@@ -38,8 +39,10 @@ def assemble(
 
     Raises UserError when no op was measured.
     """
-    reference_ms = undisturbed_reference_ms(measurements.values())
-    scaled = estimates(measurements, reference_ms)
+    if not measurements:
+        raise UserError("no op was measured, so there is no table to write")
+    references = References.undisturbed(entry.references for entry in measurements.values())
+    scaled = estimates(measurements, references)
     entries = {task: entry for task, entry in scaled.items() if isinstance(task, Op)}
     networks = {task: entry for task, entry in scaled.items() if isinstance(task, Architecture)}
     if not entries:
@@ -56,18 +59,25 @@ def assemble(
         runs=int(np.median([entry.runs for entry in entries.values()])),
         date=datetime.date.today().isoformat(),
         method=Method.MEASURED,
-        conditions=conditions.as_text() | {REFERENCE_KEY: f"{reference_ms:.6f}"},
+        conditions=conditions.as_text() | references.as_conditions(),
     )
     table = LatencyTable(provenance, entries)
     rms_pct = table.leave_one_out_error().rms_pct
     table = table.with_provenance(replace(provenance, interpolation_error_pct=_finite(rms_pct)))
-    return with_network_scale(table, networks) if len(networks) >= _FOLDS else table
+    if len(networks) < _FOLDS:
+        return table
+    slowdowns = [measurements[network].references.slowdown(network, references) for network in networks]
+    return with_network_scale(table, networks, float(np.std(np.log(slowdowns))))
 
 
-def with_network_scale(table: LatencyTable, networks: Mapping[Architecture, Estimate]) -> LatencyTable:
+def with_network_scale(
+    table: LatencyTable, networks: Mapping[Architecture, Estimate], drift: float = 0.0
+) -> LatencyTable:
     """Return the table with the terms that make its predictions of the given networks' times unbiased.
 
-    The interval and the left-out error come from networks left out of the fit in turn, an eighth at a time.
+    The interval and the left-out error come from networks left out of the fit in turn, an eighth at a time. `drift` is
+    the relative standard deviation by which the device moved meanwhile, and widens the interval: at another time the
+    device is in another state, and the references follow it only in part.
     """
     observations = [_observed(architecture, entry) for architecture, entry in networks.items()]
 
@@ -87,7 +97,7 @@ def with_network_scale(table: LatencyTable, networks: Mapping[Architecture, Esti
         scale=replace(scale, source=f"{len(observations)} whole networks timed in the same run"),
         points_used=len(observations),
         left_out_error_pct=round(float(absolute_pct.mean()), 3),
-        interval_pct=round(float(np.quantile(absolute_pct, 0.9)), 3),
+        interval_pct=round(float(np.hypot(np.quantile(absolute_pct, 0.9), 100 * _Z_90 * drift)), 3),
     )
     return table.with_provenance(provenance)
 

@@ -17,9 +17,6 @@ from searchspace.text import parse
 
 Task = Op | Architecture
 
-# Timed throughout, to see the device drift: an ordinary convolution of the middle of a network.
-REFERENCE_OP = Op(OpKind.CONV, 14, 96, 576)
-
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFacts:
@@ -59,6 +56,10 @@ class Backend(Protocol):
     def batch_size(self) -> int:
         """How many models are worth handing over together."""
 
+    @property
+    def seconds_per_op(self) -> float:
+        """About how long an op takes to be measured, its share of the references included, where nothing else runs."""
+
     def facts(self) -> DeviceFacts:
         """Identify the device; raises UserError or DeviceLost when it cannot be used."""
 
@@ -85,7 +86,8 @@ def build_model(task: Task, precision: Precision, seed: int = 0) -> tuple[bytes,
 def task_key(task: Task) -> list[Any]:
     """Return the task as a JSON value, the inverse of `task_of`."""
     if isinstance(task, Op):
-        return ["op", task.kind.value, task.in_size, task.in_channels, task.out_channels, task.kernel, task.stride]
+        shape = [task.in_size, task.in_channels, task.out_channels, task.kernel, task.stride]
+        return ["op", task.kind.value, *shape, *([task.dilation] if task.dilation != 1 else [])]
     return ["network", str(task)]
 
 
@@ -94,7 +96,7 @@ def task_of(key: Any) -> Task:
     match key:
         case ["network", str(text)]:
             return parse(text)
-        case ["op", str(kind), *numbers] if len(numbers) == 5 and all(type(n) is int and n > 0 for n in numbers):
+        case ["op", str(kind), *numbers] if len(numbers) in (5, 6) and all(type(n) is int and n > 0 for n in numbers):
             if kind in list(OpKind):
                 return Op(OpKind(kind), *numbers)
     raise UserError(f"{str(key)[:80]} is neither an op nor a network")

@@ -12,10 +12,10 @@ import numpy as np
 
 from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
-from latency_lut.measure.assemble import REFERENCE_KEY
 from latency_lut.measure.backend import Backend
 from latency_lut.measure.journal import Journal
 from latency_lut.measure.loop import OnProgress, estimates, measure
+from latency_lut.measure.references import References
 from latency_lut.predict import predict
 from latency_lut.provenance import Precision
 from latency_lut.table import LatencyTable
@@ -55,15 +55,15 @@ def time_networks(
     backend: Backend,
     networks: Iterable[Architecture],
     precision: Precision,
-    reference_ms: float,
+    references: References,
     on_progress: OnProgress = lambda done, total, task: None,
 ) -> dict[Architecture, Estimate]:
-    """Time whole networks, scaled to the level at which the reference op takes `reference_ms`."""
+    """Time whole networks, scaled to the level at which the references take the given times."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "networks.jsonl", {})
         measure(backend, list(dict.fromkeys(networks)), precision, journal, on_progress)
         journal.close()
-    scaled = estimates(journal.measurements, reference_ms)
+    scaled = estimates(journal.measurements, references)
     return {task: entry for task, entry in scaled.items() if isinstance(task, Architecture)}
 
 
@@ -78,8 +78,7 @@ def validate_on_device(
     Networks that the table does not cover are counted as skipped. Raises UserError when the device is another one or
     the table was not measured.
     """
-    check_same_device(table, backend)
-    reference_ms = float(table.provenance.conditions[REFERENCE_KEY])
+    references = check_same_device(table, backend)
     covered = {}
     skipped: Counter[str] = Counter()
     for label, architecture in networks.items():
@@ -88,7 +87,7 @@ def validate_on_device(
         except UnmeasuredOp:
             skipped[OUTSIDE] += 1
     architectures = [architecture for architecture, _ in covered.values()]
-    times = time_networks(backend, architectures, table.provenance.precision, reference_ms, on_progress)
+    times = time_networks(backend, architectures, table.provenance.precision, references, on_progress)
     comparisons = [
         Comparison(
             label=label,
@@ -104,15 +103,20 @@ def validate_on_device(
     return Validation(tuple(comparisons), skipped)
 
 
-def check_same_device(table: LatencyTable, backend: Backend) -> None:
-    """Raise UserError unless the table was measured with the device, runtime and threads of `backend`."""
+def check_same_device(table: LatencyTable, backend: Backend) -> References:
+    """Return the references of a table that was measured with the device, runtime and threads of `backend`.
+
+    Raises UserError for a table of another device, or one that names no references.
+    """
     provenance, facts = table.provenance, asdict(backend.facts())
     different = [
         f"{name} is {value!r} here, {getattr(provenance, name)!r} in the table"
         for name, value in facts.items()
         if name != "cores" and getattr(provenance, name) != value
     ]
-    if REFERENCE_KEY not in provenance.conditions:
-        different.append("the table was not measured with `nas lut measure`")
-    if different:
+    references = References.of_conditions(provenance.conditions)
+    if references is None:
+        different.append("it does not say how long the references took: measure it again with `nas lut measure`")
+    if different or references is None:
         raise UserError(f"the table of {table.name} is of another device: {'; '.join(different)}")
+    return references

@@ -22,7 +22,8 @@ _THERMAL = Path("/sys/class/thermal")
 class Host:
     """Times models in this process. Use it as a context manager: it pins the process and undoes that at the end."""
 
-    batch_size = 8
+    batch_size = 16
+    seconds_per_op = 0.13
 
     def __init__(self, threads: int = 1, cores: Sequence[int] | None = None) -> None:
         """Use `threads` threads on `cores`, by default the last ones this process may use.
@@ -70,7 +71,7 @@ class Host:
 
     def time(self, models: Sequence[bytes]) -> list[Timing]:
         """Time models one after another."""
-        return [benchmark(model, self.threads, warmup_s=0.02, max_s=0.3) for model in models]
+        return [benchmark(model, self.threads, warmup_s=0.02, min_runs=15, max_s=0.3) for model in models]
 
     def cool_down(self, attempt: int) -> None:
         """Give whatever else runs here a moment to finish."""

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latency_lut.measure.backend import Task, task_key, task_of
+from latency_lut.measure.references import References
 from searchspace.support.errors import UserError
 from searchspace.support.log import Entry, Log, LogKind, damaged
 
-KIND = LogKind(format="measurements/2", name="measurement journal", older=("measurements/1",))
+KIND = LogKind(format="measurements/3", name="measurement journal")
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One task's time in ms as it was read, relative spread, timed runs, and the reference op's time around it."""
+    """One task's time in ms as it was read, its standard deviation relative to it, timed runs, and the references.
+
+    The standard deviation is that of the figure; `spread` is that of a single run, relative to the median. The
+    references were timed around the task.
+    """
 
     latency_ms: float
-    spread: float
+    deviation: float
     runs: int
-    reference_ms: float
+    references: References
+    spread: float = 0.0
 
 
 class Journal:
@@ -39,7 +45,7 @@ class Journal:
 
     def append(self, measurements: Mapping[Task, Measurement]) -> None:
         """Add measurements; they are on disk when this returns."""
-        self._log.append(*({"task": task_key(task), **asdict(entry)} for task, entry in measurements.items()))
+        self._log.append(*(_document(task, entry) for task, entry in measurements.items()))
         self.measurements |= measurements
 
     def close(self) -> None:
@@ -52,13 +58,24 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
+def _document(task: Task, entry: Measurement) -> dict[str, Any]:
+    return {
+        "task": task_key(task),
+        "latency_ms": entry.latency_ms,
+        "deviation": entry.deviation,
+        "runs": entry.runs,
+        "spread": entry.spread,
+        "references_ms": list(entry.references.times_ms),
+    }
+
+
 def _measurement(entry: Entry, path: Path) -> tuple[Task, Measurement]:
     document = dict(entry.document)
     try:
         task = task_of(document.pop("task", None))
-        found = Measurement(**document)
-        valid = all(0 <= value < 1e6 for value in (found.latency_ms, found.spread, found.runs))
-        valid = valid and 0 < found.reference_ms < 1e6
+        references = References(tuple(document.pop("references_ms", ())))
+        found = Measurement(**document, references=references)
+        valid = all(0 <= value < 1e6 for value in (found.latency_ms, found.deviation, found.runs, found.spread))
     except (TypeError, UserError):
         valid = False
     if not valid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,21 +18,26 @@ class Timing:
     """Repeated timings of one model.
 
     `undisturbed_ms` is the tenth percentile: where other programs use the machine too, disturbance only ever adds, and
-    this repeats to a fraction of a percent where the median wanders by several. `spread` is the runs' robust standard
-    deviation, relative to the median.
+    this repeats to a fraction of a percent where the median wanders by several. `spread` is the robust standard
+    deviation of single runs, relative to the median; `undisturbed_error` that of `undisturbed_ms`, relative to it.
     """
 
     median_ms: float
     undisturbed_ms: float
     spread: float
     runs: int
+    undisturbed_error: float
 
     @classmethod
     def of(cls, samples_ms: Sequence[float]) -> Timing:
         """Summarise single runs in ms; the spread comes from the quartiles, so that stalls do not inflate it."""
         tenth, low, median, high = np.percentile(samples_ms, (10, 25, 50, 75)).tolist()
+        # The rank of a quantile is binomial: its standard deviation spans these two quantiles.
+        rank_sd = math.sqrt(0.1 * 0.9 / len(samples_ms))
+        below, above = np.quantile(samples_ms, (max(0.1 - rank_sd, 0.0), min(0.1 + rank_sd, 1.0))).tolist()
         # Interquartile range to standard deviation, for a normal distribution.
-        return cls(median, tenth, (high - low) / 1.349 / median, len(samples_ms))
+        spread = (high - low) / 1.349 / median
+        return cls(median, tenth, spread, len(samples_ms), (above - below) / 2 / tenth)
 
     @property
     def median_error(self) -> float:

@@ -12,7 +12,8 @@ import hashlib
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Phone:
     """Times models on a phone; made by `open_phone`."""
 
     batch_size = 16
+    seconds_per_op = 0.4  # warm-up, runs, start of the program, transfer
 
     def __init__(
         self, adb: Adb, binary: str, threads: int, cores: Sequence[int], sleep: Callable[[float], None] = time.sleep
@@ -81,7 +83,7 @@ class Phone:
             self.adb.script(f"{_FOLDER}/run.sh", timeout_s=len(models) * (2 * _LONGEST_RUN_S + _SLACK_S))
             self.adb.pull(f"{_FOLDER}/out", local)
             timings = [read_profile(local / "out" / f"{number}.pb") for number in range(len(names))]
-        self._drop_models(keep=names[0])
+        self._drop_models(keep={name for name, count in Counter(names).items() if count > 1})
         return timings
 
     def cool_down(self, attempt: int) -> None:
@@ -106,12 +108,12 @@ class Phone:
             self.adb.push([local / name for name in new], f"{_FOLDER}/models")
             self._pushed |= new.keys()
 
-    def _drop_models(self, keep: str) -> None:
-        """Delete timed models from the phone, all but the reference op's, which every batch times again."""
-        dropped = sorted(self._pushed - {keep})
+    def _drop_models(self, keep: Set[str]) -> None:
+        """Delete timed models from the phone, all but the references, which every batch times twice."""
+        dropped = sorted(self._pushed - keep)
         if dropped:
             self.adb.shell("rm", "-f", *(f"{_FOLDER}/models/{name}" for name in dropped))
-        self._pushed &= {keep}
+        self._pushed &= keep
 
     def _script(self, names: Sequence[str]) -> str:
         """Return the script that times each model into out/NUMBER.pb and stops at the first that fails."""
@@ -251,4 +253,5 @@ def read_profile(path: Path) -> Timing:
         raise PhoneError("benchmark_model wrote a profile without times; try another build")
     mean_ms = total_us / 1000  # a profile holds neither median nor percentiles
     variance_us2 = sum(node.stddev**2 for node in nodes)
-    return Timing(mean_ms, mean_ms, variance_us2**0.5 / total_us, int(runs))
+    spread = variance_us2**0.5 / total_us
+    return Timing(mean_ms, mean_ms, spread, int(runs), spread / runs**0.5)

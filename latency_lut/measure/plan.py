@@ -17,7 +17,8 @@ from searchspace.ops import Op, OpKind
 from searchspace.space import SearchSpace
 from searchspace.support.errors import UserError
 
-DEFAULT_RATIO = 1.5
+MEASURING_S = 600.0  # how long measuring ops may take where no ratio was asked for
+_RATIOS = (1.0, 1.2, 1.5, 2.0)
 _TWO_DIMENSIONAL = frozenset({OpKind.CONV, OpKind.LINEAR})
 
 
@@ -31,7 +32,14 @@ def network_ops(architectures: Iterable[Architecture]) -> set[Op]:
     return {op for architecture in architectures for layer in architecture.ops() for op in layer.ops}
 
 
-def sampled(wanted: Iterable[Op], ratio: float = DEFAULT_RATIO) -> list[Op]:
+def finest_ratio(wanted: Iterable[Op], seconds_per_op: float) -> float:
+    """Return the ratio of the finest grid whose ops are measured in ten minutes, 2 where none is; 1 is every op."""
+    wanted = set(wanted)
+    fitting = (ratio for ratio in _RATIOS if len(sampled(wanted, ratio)) * seconds_per_op <= MEASURING_S)
+    return next(fitting, _RATIOS[-1])
+
+
+def sampled(wanted: Iterable[Op], ratio: float) -> list[Op]:
     """Return the ops to measure so that all of `wanted` can be interpolated, sorted; ratio 1 measures each of them.
 
     Neighbouring grid lines are at most `ratio` apart where the wanted values allow it. Raises UserError for a ratio

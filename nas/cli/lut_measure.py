@@ -57,7 +57,12 @@ NamesOption = Annotated[
     typer.Option("--network", metavar="NETWORK", help="Measure the ops of these networks instead of a space."),
 ]
 GridOption = Annotated[
-    float, typer.Option("--grid", help="Largest ratio between neighbouring channel counts; 1 measures every op.")
+    float | None,
+    typer.Option(
+        "--grid",
+        help="Largest ratio between neighbouring channel counts; 1 measures every op.  "
+        "[default: the finest that takes ten minutes]",
+    ),
 ]
 FitOption = Annotated[
     int, typer.Option("--fit-networks", min=0, help="Random whole networks that set the scale; 0 leaves it out.")
@@ -71,7 +76,7 @@ OutOption = Annotated[
 def measure(
     device: TargetOption, spaces: SpacesOption = None, networks: NamesOption = None,
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
-    threads: ThreadsOption = 1, cores: CoresOption = None, grid: GridOption = plan.DEFAULT_RATIO,
+    threads: ThreadsOption = 1, cores: CoresOption = None, grid: GridOption = None,
     fit_networks: FitOption = 32, out: OutOption = None, resume: ResumeOption = False, force: ForceOption = False,
     adb: AdbOption = "adb", benchmark_model: BenchmarkModelOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -90,7 +95,9 @@ def measure(
         path = out or new_table_path(_table_name(facts, precision))
         journal_path = path.with_name(f"{path.name}.partial")
         _check_paths(path, journal_path, resume=resume, force=force)
-        tasks, resolution = _tasks(spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks)
+        tasks, resolution = _tasks(
+            spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks, backend.seconds_per_op
+        )
         header = {**asdict(facts), "precision": precision.value}
         journal = Journal(journal_path, header)
         try:
@@ -123,7 +130,9 @@ def _check_paths(path: Path, journal_path: Path, *, resume: bool, force: bool) -
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: int) -> tuple[list[Task], int]:
+def _tasks(
+    spaces: list[str], networks: list[str], grid: float | None, fit_networks: int, seconds_per_op: float
+) -> tuple[list[Task], int]:
     """Return the ops, thinned out, and whole networks to time, and the largest resolution in pixels."""
     names = space_names() if "all" in spaces else spaces
     loaded = [load_space(name) for name in names]
@@ -137,7 +146,8 @@ def _tasks(spaces: list[str], networks: list[str], grid: float, fit_networks: in
         share = len(range(number, fit_networks, len(names)))
         whole += random_networks(space, share, _FIT_SEED).values()
     resolution = max(architecture.resolution for architecture in [*named, *whole])
-    return [*plan.sampled(wanted, grid), *dict.fromkeys(whole)], resolution
+    ratio = plan.finest_ratio(wanted, seconds_per_op) if grid is None else grid
+    return [*plan.sampled(wanted, ratio), *dict.fromkeys(whole)], resolution
 
 
 def _assembled(

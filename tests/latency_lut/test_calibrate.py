@@ -17,7 +17,7 @@ from latency_lut.calibrate.assemble import _grown_with_channels, build_table, in
 from latency_lut.calibrate.calibration import calibrate
 from latency_lut.calibrate.costs import fit_costs, nominal_costs
 from latency_lut.calibrate.designs import design_networks
-from latency_lut.calibrate.doubt import allot
+from latency_lut.calibrate.deviations import allot
 from latency_lut.calibrate.grid import table_networks, table_ops
 from latency_lut.calibrate.inference import infer
 from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families, half_width_pct, left_out, off_pct
@@ -72,7 +72,7 @@ def relative(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.abs(predicted / truth - 1.0)
 
 
-def test_unseen_blocks_are_foretold_from_blocks_that_share_their_ops() -> None:
+def test_unseen_blocks_are_predicted_from_blocks_that_share_their_ops() -> None:
     everything = [observed(ops, jittery_truth) for ops in blocks()]
     order = np.random.default_rng(0).permutation(len(everything))
     seen, unseen = [everything[i] for i in order[24:]], [everything[i] for i in order[:24]]

@@ -12,8 +12,8 @@ import pytest
 
 from latency_lut import LatencyTable, Precision
 from latency_lut.formats import read_block_table
-from latency_lut.measure.backend import REFERENCE_OP
 from latency_lut.measure.journal import Journal, Measurement
+from latency_lut.measure.references import COMPUTE, REFERENCES, References
 from latency_lut.networkfiles import read_samples
 from latency_lut.samples import Target
 from searchspace.support.errors import UserError
@@ -79,7 +79,7 @@ def whole(reader: str, table: LatencyTable, path: Path) -> bytes:
             table.save(path)
         case "journal":
             journal = Journal(path, {})
-            journal.append({REFERENCE_OP: Measurement(0.2, 0.01, 31, 0.2)})
+            journal.append({COMPUTE: Measurement(0.2, 0.01, 31, References((0.2,) * len(REFERENCES)))})
             journal.close()
         case _:
             path.write_text(READERS[reader][1])

@@ -65,10 +65,20 @@ def test_ratio_one_measures_every_op():
 def test_spaces_are_thinned_out_and_covered(name):
     space = load_space(name)
     wanted = plan.space_ops(space)
-    sampled = plan.sampled(wanted)
+    sampled = plan.sampled(wanted, 1.5)
     assert len(sampled) < len(wanted)
     table = table_of(sampled)
     assert all(table.entry(op) for op in wanted)
+
+
+def test_the_default_grid_is_the_finest_of_ten_minutes():
+    wanted = plan.network_ops(
+        [reference("mobilenet_v3_small"), reference("mobilenet_v3_large"), reference("mnasnet_a1")]
+    )
+    assert plan.finest_ratio(wanted, 600 / len(wanted)) == 1
+    coarser = plan.finest_ratio(wanted, 601 / len(wanted))
+    assert coarser > 1 and len(plan.sampled(wanted, coarser)) < len(wanted)
+    assert plan.finest_ratio(wanted, 600) == 2
 
 
 def test_a_space_lists_the_ops_of_its_networks():

@@ -1,4 +1,4 @@
-"""The doubt about sums of ops, as two figures per op: what ops share adds up over a network, the rest averages out.
+"""Standard deviations of sums of ops, as two figures per op: what ops share adds up over a network, the rest does not.
 
 The process knows the standard deviation of any sum, but through a matrix over all pairs of ops. A table holds sums over
 single ops instead. What is shared is a smooth function of an op's shape, never negative, fitted so that its sum over a
@@ -30,16 +30,16 @@ _ANCHORS_OF_OTHERS = 6
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Deviations:
     """Standard deviations of ops relative to their times: `shared` at some shapes, and a share of the process's own."""
 
     anchors: tuple[Op, ...]
     shared: NDArray[np.float64]
     own_share: float
 
-    def scaled(self, share: float) -> Doubt:
+    def scaled(self, share: float) -> Deviations:
         """Return the same with every standard deviation times `share`."""
-        return Doubt(self.anchors, share * self.shared, share * self.own_share)
+        return Deviations(self.anchors, share * self.shared, share * self.own_share)
 
     def spread_ms(
         self, ops: Sequence[Op], latency_ms: NDArray[np.float64], sd_ms: NDArray[np.float64]
@@ -59,8 +59,8 @@ class Doubt:
         return math.hypot(float(times @ self.shared_ms(ops, mean_ms)), math.sqrt(max(own, 0.0)))
 
 
-def allot(process: OpProcess, observations: Sequence[Observation]) -> Doubt:
-    """Allot the process's doubt about sums to single ops, on made-up networks and those that were measured."""
+def allot(process: OpProcess, observations: Sequence[Observation]) -> Deviations:
+    """Allot the standard deviations of sums to single ops, on made-up networks and those that were measured."""
     measured = [observation.counts for observation in observations if observation.whole_network]
     designs = design_networks(_NETWORKS)
     sums = [*measured, *(Counter(op for layer in network for op in layer) for network in designs)]
@@ -75,7 +75,7 @@ def allot(process: OpProcess, observations: Sequence[Observation]) -> Doubt:
     shared, _ = nnls(weights @ features / np.sqrt(variance)[:, None], rest)
     found = own * independent + (weights @ features @ shared) ** 2
     factor = math.sqrt(float(np.median(variance / found)))
-    return Doubt(anchors, factor * shared, factor * math.sqrt(own))
+    return Deviations(anchors, factor * shared, factor * math.sqrt(own))
 
 
 def _matrix(sums: Sequence[Mapping[Op, float]], ops: Sequence[Op]) -> NDArray[np.float64]:
