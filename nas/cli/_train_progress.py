@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nas.cli._lines import TimedLines
+from nas.training.evaluation import Accuracy
 from nas.training.history import EpochRecord, Observer
 
 
@@ -88,8 +89,13 @@ class TrainProgress:
         self._bar.update(self._task, completed=record.epoch)
         self.console.print(
             f"epoch {record.epoch:>3}/{self.epochs}  loss {record.train_loss:.4f}  "
-            f"search top-1 {record.search.top1:.2f} %  lr {record.learning_rate:.4g}  "
+            f"search {_shown(record)} %  lr {record.learning_rate:.4g}  "
             f"{record.images_per_second:.0f} images/s"
         )
         for other in self.others:
             other.epoch_done(record)
+
+
+def _shown(record: EpochRecord) -> str:
+    score = record.search
+    return f"top-1 {score.top1:.2f}" if isinstance(score, Accuracy) else f"{score.metric} {score.value:.2f}"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli._common import ForceOption, JsonOption, SeedOption, output_console, print_json
+from nas.cli._head import ClassesOption, HeadOption, refuse_classes
 from searchspace.support.errors import UserError
 
 NetworkArgument = Annotated[
@@ -46,6 +47,8 @@ def export(
     format: FormatOption = "tflite",
     precision: PrecisionOption = None,
     weights: WeightsOption = None,
+    head: HeadOption = None,
+    classes: ClassesOption = None,
     at: AtOption = None,
     data: DataOption = None,
     seed: SeedOption = 0,
@@ -63,9 +66,12 @@ def export(
       nas export runs/NAME --at 45ms --out smaller.tflite
       nas export mobilenet_v2 --weights FILE.tflite --format onnx --out mobilenet_v2.onnx
       nas export runs/NAME --format executorch --out model.pte --json
+      nas export mobilenet_v3_large@320 --head ssdlite --format onnx --out detector.onnx
     """
-    from nas.jobs.export.run import ExportSettings, run_export
+    from nas.jobs.export.run import run_export
+    from nas.jobs.export.settings import ExportSettings
 
+    refuse_classes(head, classes)
     place = Path(out)
     if place.exists() and not force:
         raise UserError(f"{out} exists: add --force to replace it, or choose another --out")
@@ -79,6 +85,8 @@ def export(
         at_ms=None if at is None else _milliseconds(at),
         data=data,
         seed=seed,
+        head=head,
+        classes=classes,
     )
     record, remarks = run_export(settings, place)
     if json:

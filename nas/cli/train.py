@@ -21,7 +21,9 @@ from nas.cli._common import (
     print_json,
     print_warnings,
 )
+from nas.cli._head import HeadOption
 from nas.data_kinds import DATA_KINDS
+from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
     from nas.jobs.train.run import TrainJob, TrainSettings
@@ -33,12 +35,20 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DATA",
-        help=f"{DATA_KINDS}.",
+        help=f"{DATA_KINDS}; with --task scenes, coco:DIR (boxes) or voc:DIR (masks).",
         show_default=False,
     ),
 ]
 RecipeOption = Annotated[
-    str, typer.Option("--recipe", help="mobilenetv3, mobilenext, short, or fine-tune (from --weights).")
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="mobilenetv3, mobilenext, short, fine-tune (from --weights) or dense; default: short, with --task dense.",
+    ),
+]
+TaskOption = Annotated[
+    str,
+    typer.Option("--task", help="classification, detection (ssdlite) or segmentation (lraspp); see docs/detection.md."),
 ]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Passes over the images; default: the recipe's.")]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/train-…")]
@@ -76,9 +86,12 @@ PrecisionOption = Annotated[
 
 
 def train(
+    context: typer.Context,
     network: NetworkArgument,
     data: DataOption,
-    recipe: RecipeOption = "short",
+    task: TaskOption = "classification",
+    head: HeadOption = None,
+    recipe: RecipeOption = None,
     epochs: EpochsOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
@@ -110,7 +123,17 @@ def train(
       nas train mobilenet_v3_small --data digits --epochs 10
       nas train runs/NAME --data cifar10:PATH --recipe short --epochs 30 --out runs/cifar
       nas train mobilenet_v2 --data imagefolder:PATH --recipe mobilenext --weights weights.safetensors
+      nas train mobilenet_v3_small@96 --task segmentation --data scenes
+      nas train mobilenet_v3_large@320 --task detection --data coco:DIR --weights FILE.tflite
     """
+    if task != "classification":
+        from nas.cli._train_dense import train_dense
+
+        refuse_unused(context)
+        train_dense(context.params)
+        return
+    if head is not None:
+        raise UserError(f"--head {head} goes with --task detection or segmentation")
     from nas.jobs.train.run import TrainSettings
     from nas.runs import run_place
     from nas.training import distributed
@@ -118,7 +141,7 @@ def train(
     settings = TrainSettings(
         network=network,
         data=data,
-        recipe=recipe,
+        recipe=recipe or "short",
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -133,7 +156,7 @@ def train(
     )
     with distributed.process_group():
         place = run_place(out=out, name=None, default=f"train-{_slug(network)}", resume=resume)
-        execution = _execution(torch_device, bf16, channels_last, compile)
+        execution = execution_of(torch_device, bf16, channels_last, compile)
         result, path = _run(settings, execution, place, resume, checkpoint_seconds, export)
         if not distributed.is_first():
             return
@@ -142,6 +165,15 @@ def train(
         print_json(result | {"folder": str(path)})
     else:
         _print_result(result, path)
+
+
+def refuse_unused(context: typer.Context) -> None:
+    """Raise UserError for options that mean nothing with a detection or segmentation head."""
+    unused = ("drop_strides", "precision")
+    given = [name for name in unused if context.params[name] is not None]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"{options}: only for --task classification; nas export RUN --precision float16 comes later")
 
 
 def _run(
@@ -169,7 +201,8 @@ def _run(
     return result, job.folder.path
 
 
-def _execution(torch_device: str | None, bf16: bool | None, channels_last: bool, compile: bool) -> Execution:
+def execution_of(torch_device: str | None, bf16: bool | None, channels_last: bool, compile: bool) -> Execution:
+    """Return how the options say that steps are carried out."""
     from nas.training.execution import default_execution
 
     chosen = default_execution(torch_device)

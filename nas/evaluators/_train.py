@@ -89,7 +89,7 @@ class TrainEvaluator:
         data = self._images().at_size(network.architecture.resolution)
         execution = default_execution(self.torch_device)
         history = train(network, data, self.recipe, seed=self.seed, execution=execution, observer=observer)
-        return float(history.final.search.top1)
+        return float(history.final.accuracy.top1)
 
     def runs_as(self, genotype: Genotypes) -> Any:
         """Return a network as it runs on the images, as it would within a supernet of the space."""
@@ -121,4 +121,4 @@ class EpochTold:
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Tell the epoch."""
-        self._told(record.epoch, float(record.search.top1))
+        self._told(record.epoch, float(record.accuracy.top1))

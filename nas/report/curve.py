@@ -24,7 +24,7 @@ def draw_curve(history: History, title: str = "") -> Drawing:
         label="training, augmented",
     )
     losses.plot(
-        epochs, [record.search.loss for record in history.epochs], marker=".", color=SERIES[1], label="search split"
+        epochs, [record.accuracy.loss for record in history.epochs], marker=".", color=SERIES[1], label="search split"
     )
     losses.set(xlabel="epoch", ylabel="cross-entropy (nats)")
     accuracies.plot(
@@ -35,7 +35,7 @@ def draw_curve(history: History, title: str = "") -> Drawing:
         label="training, augmented",
     )
     accuracies.plot(
-        epochs, [record.search.top1 for record in history.epochs], marker=".", color=SERIES[1], label="search split"
+        epochs, [record.accuracy.top1 for record in history.epochs], marker=".", color=SERIES[1], label="search split"
     )
     accuracies.set(xlabel="epoch", ylabel="top-1 accuracy (%)")
     for axes in (losses, accuracies):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nas.data.batches import Batch
+from nas.tasks import CLASSIFICATION, Task, TaskScore
 from searchspace.support.errors import UserError
 
 
@@ -28,11 +28,19 @@ class Accuracy:
     count: int
 
 
+Score = Accuracy | TaskScore
+
+
+def score_from(values: dict[str, Any]) -> Score:
+    """Return the score whose fields a checkpoint or log holds."""
+    return TaskScore(**values) if "metric" in values else Accuracy(**values)
+
+
 class Evaluation(Protocol):
     """What `evaluate` does, and what a supernet does instead."""
 
-    def __call__(self, network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
-        """Return the accuracy of a network over all batches."""
+    def __call__(self, network: nn.Module, batches: Iterable[Batch]) -> Score:
+        """Return how well a network does over all batches."""
 
 
 @torch.inference_mode()
@@ -42,22 +50,34 @@ def evaluate(network: nn.Module, batches: Iterable[Batch]) -> Accuracy:
     Raises UserError when there is no image, or when a label has no output to match.
     """
     device = device_of(network)
-    correct1 = correct5 = count = 0
-    loss = 0.0
+    meter = CLASSIFICATION.meter()
     with _evaluating(network):
         for images, labels in batches:
             labels = labels.to(device)
             outputs = network(images.to(device)).float()
             _check_labels(outputs, labels)
-            top = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
-            hits = top == labels[:, None]
-            correct1 += int(hits[:, 0].sum())
-            correct5 += int(hits.sum())
-            loss += float(functional.cross_entropy(outputs, labels, reduction="sum"))
-            count += len(labels)
+            meter.update(outputs, labels)
+    if meter.count == 0:
+        raise UserError("nothing to evaluate: the split holds no image")
+    return Accuracy(**meter.values(), count=meter.count)
+
+
+@torch.inference_mode()
+def evaluate_task(network: nn.Module, batches: Iterable[Batch], task: Task) -> TaskScore:
+    """Return how well a network does at a task over all batches, in evaluation mode; its mode is put back.
+
+    Raises UserError when there is no image.
+    """
+    device = device_of(network)
+    meter, count = task.meter(), 0
+    with _evaluating(network):
+        for images, targets in batches:
+            meter.update(network(images.to(device)), targets.to(device))
+            count += len(targets)
     if count == 0:
         raise UserError("nothing to evaluate: the split holds no image")
-    return Accuracy(top1=100 * correct1 / count, top5=100 * correct5 / count, loss=loss / count, count=count)
+    values = meter.values()
+    return TaskScore(task.metric, values[task.metric], count, values)
 
 
 def device_of(network: nn.Module) -> torch.device:

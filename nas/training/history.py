@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from nas.training.evaluation import Accuracy
+from nas.training.evaluation import Accuracy, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,15 @@ class EpochRecord:
     learning_rate: float
     train_loss: float
     train_top1: float
-    search: Accuracy
+    search: Score
     seconds: float
     images_per_second: float
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """The search split's accuracy, of a run that classifies."""
+        assert isinstance(self.search, Accuracy)
+        return self.search
 
 
 @dataclass(frozen=True)

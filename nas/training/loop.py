@@ -10,17 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from nas.data import Batch, Data
+from nas.data import Batch, Split
 from nas.data.batches import batch_seed
 from nas.training import distributed
 from nas.training.averaging import AveragedNetwork
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import Accuracy, Evaluation, evaluate
+from nas.training.evaluation import Evaluation, evaluate, score_from
 from nas.training.execution import Execution, default_execution, reproducible
 from nas.training.failures import check_loss, check_state, explained_failures
 from nas.training.history import EpochRecord, History, Observer
@@ -38,9 +38,29 @@ from nas.training.step import (
 from searchspace.modules import Network
 
 
+class TrainingData(Protocol):
+    """What a training needs of a data set: `nas.data.Data` has it, and sets with boxes or masks."""
+
+    @property
+    def spec(self) -> str:
+        """What it was loaded from."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+
+    @property
+    def train(self) -> Split:
+        """The images that are learnt from."""
+
+    @property
+    def search(self) -> Split:
+        """The images that are watched."""
+
+
 def train(
     network: nn.Module,
-    data: Data,
+    data: TrainingData,
     recipe: Recipe,
     *,
     seed: int = 0,
@@ -83,7 +103,7 @@ class _Run:
     def __init__(
         self,
         network: nn.Module,
-        data: Data,
+        data: TrainingData,
         recipe: Recipe,
         seed: int,
         execution: Execution,
@@ -172,7 +192,7 @@ class _Run:
         if self.precision_asked is None:
             self.execution = replace(self.execution, bf16=state.get("bf16", False))
         self.records = [
-            EpochRecord(**{**record, "search": Accuracy(**record["search"])}) for record in state["records"]
+            EpochRecord(**{**record, "search": score_from(record["search"])}) for record in state["records"]
         ]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -258,12 +258,30 @@ def pretrained_supernet(epochs: int = 10) -> Recipe:
     )
 
 
+def dense(epochs: int = 40) -> Recipe:
+    """Return a recipe of our own for detection and segmentation on small data sets, tuned on generated scenes."""
+    return Recipe(
+        name="dense",
+        source="this project, tuned on generated scenes",
+        epochs=epochs,
+        batch_size=16,
+        optimizer=OptimizerKind.ADAMW,
+        learning_rate=0.002,
+        weight_decay=0.01,
+        schedule=ScheduleKind.COSINE,
+        warmup_epochs=min(1.0, epochs / 5),
+        ema_decay=0.99,
+        clip_norm=5.0,
+    )
+
+
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "mobilenetv2": mobilenetv2,
     "mobilenetv3": mobilenetv3,
     "mobilenext": mobilenext,
     "short": short,
     "fine-tune": fine_tune,
+    "dense": dense,
 }
 
 

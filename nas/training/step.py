@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nas.data import Batch, MemorySplit, Split
+from nas.tasks import CLASSIFICATION, Task
 from nas.training.execution import Execution
 from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
@@ -53,17 +53,18 @@ def training_step(
     *,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
+    task: Task = CLASSIFICATION,
 ) -> tuple[Tensor, Tensor]:
     """Take one optimisation step; return the loss and the number of correct answers, both on the device."""
     images, labels = execution.place(batch.images), batch.labels.to(execution.device, non_blocking=True)
     with execution.autocast():
         outputs = network(images)
-        loss = functional.cross_entropy(outputs.float(), labels, label_smoothing=label_smoothing)
+        loss = task.loss(outputs, labels, label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     clip_gradients(network.parameters(), clip_norm)
     optimizer.step()
-    return loss.detach(), (outputs.detach().argmax(dim=1) == labels).sum()
+    return loss.detach(), task.correct(outputs, labels)
 
 
 def apply_recipe_to_layers(network: nn.Module, recipe: Recipe, steps: int) -> None:

@@ -44,10 +44,10 @@ class TensorBoardLog:
         """Write one epoch."""
         values = {
             "loss/training": record.train_loss,
-            "loss/search": record.search.loss,
+            "loss/search": record.accuracy.loss,
             "top1/training": record.train_top1,
-            "top1/search": record.search.top1,
-            "top5/search": record.search.top5,
+            "top1/search": record.accuracy.top1,
+            "top5/search": record.accuracy.top5,
             "learning_rate": record.learning_rate,
             "images_per_second": record.images_per_second,
         }

@@ -156,7 +156,11 @@ def _by_anchor(y: Tensor, width: int) -> Tensor:
 def build_headed(network: HeadedNetwork, *, seed: int) -> HeadedModule:
     """Return the module of a network and its head with fresh weights drawn from `seed`."""
     module = HeadedModule(network)
-    initialise(module, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    initialise(module, generator)
+    for layer in module.head.layers.values():
+        if isinstance(layer, HeadConv) and layer.norm is None:  # outputs that start near zero, as in SSD
+            nn.init.normal_(layer.conv.weight, std=0.01, generator=generator)
     return module
 
 

@@ -109,7 +109,7 @@ def test_impossible_recipes_are_refused(changes: dict[str, object], message: str
 
 
 def test_an_unknown_recipe_and_no_epochs_are_refused() -> None:
-    with pytest.raises(UserError, match="expected one of: mobilenetv3, mobilenext, short"):
+    with pytest.raises(UserError, match="mobilenetv3, mobilenext, short, fine-tune, dense"):
         recipe("adam")
     with pytest.raises(UserError, match="at least 1"):
         recipe("short", 0)

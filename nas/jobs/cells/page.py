@@ -57,7 +57,7 @@ def training_page(
 
 def _shared(history: History, network: CellNetwork) -> list[Section]:
     last = history.final
-    described = f"loss and top-1 over {last.epoch} epochs, at last {last.train_loss:.3f} and {last.search.top1:.2f} %"
+    described = f"loss and top-1 over {last.epoch} epochs, at last {last.train_loss:.3f} and {last.accuracy.top1:.2f} %"
     cells = sections.picture(lambda: draw_cells(network), "the normal and the reduction cell")
     return [
         Section("The cells", cells, _CELLS_NOTE),

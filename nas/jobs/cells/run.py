@@ -187,5 +187,5 @@ def _checkpoints(folder: RunFolder, resume: bool, every_seconds: float) -> Check
 
 
 def _warnings(history: History, data: Data) -> list[str]:
-    warning = chance_warning(history.final.search, len(data.classes))
+    warning = chance_warning(history.final.accuracy, len(data.classes))
     return [f"the search network: {warning}"] if warning else []

@@ -15,10 +15,10 @@ from nas.export import (
     Usage,
     calibration_from,
     export_as,
-    precision_of,
     preparation_of,
-    require_format,
 )
+from nas.jobs.export.headed import export_with_head, is_headed_run
+from nas.jobs.export.settings import ExportSettings
 from nas.runs import RunFolder
 from nas.runs.folder import FRONT_WEIGHTS, front_file
 from nas.training.start import find_weights
@@ -34,25 +34,6 @@ from searchspace.yaml_io import load_mapping
 FRONT, SETTINGS = "front.csv", "settings.yaml"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportSettings:
-    """What `nas export` was asked for; `precision` None is that of the run's latency table, else float32."""
-
-    network: str
-    format: str = "tflite"
-    precision: str | None = None
-    weights: str | None = None
-    at_ms: float | None = None
-    data: str | None = None
-    seed: int = 0
-
-    def chosen_precision(self) -> str:
-        """Return the precision of the file; raises UserError for one that the format does not have."""
-        wanted = self.precision or (precision_of(self.network) if self.format == "tflite" else "float32")
-        require_format(self.format, wanted)
-        return wanted
-
-
 @dataclass(frozen=True)
 class _Chosen:
     network: Network
@@ -66,6 +47,8 @@ def run_export(settings: ExportSettings, out: Path) -> tuple[ExportRecord, list[
 
     Raises UserError for whatever is wrong with the settings, before anything is written.
     """
+    if settings.head is not None or is_headed_run(settings.network):
+        return export_with_head(settings, out)
     precision = settings.chosen_precision()
     chosen = _chosen(settings)
     calibration, usage = None, chosen.usage

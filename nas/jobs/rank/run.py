@@ -109,7 +109,7 @@ def _trained_alone(
             seed=settings.supernet.seed,
             execution=default_execution(settings.supernet.torch_device),
         )
-        return {"top1": history.final.search.top1}
+        return {"top1": history.final.accuracy.top1}
 
     with watch.stage("Training every network alone") as report:
         found = _remembered(folder, "alone", genotypes, top1, report)

@@ -79,7 +79,7 @@ def _duration(seconds: float) -> str:
 
 def _described(history: History) -> str:
     last = history.final
-    return f"loss and top-1 over {last.epoch} epochs, at last {last.train_loss:.3f} and {last.search.top1:.2f} %"
+    return f"loss and top-1 over {last.epoch} epochs, at last {last.train_loss:.3f} and {last.accuracy.top1:.2f} %"
 
 
 def _epochs(history: History) -> Markup:
@@ -88,8 +88,8 @@ def _epochs(history: History) -> Markup:
             str(record.epoch),
             f"{record.train_loss:.4f}",
             f"{record.train_top1:.2f} %",
-            f"{record.search.loss:.4f}",
-            f"{record.search.top1:.2f} %",
+            f"{record.accuracy.loss:.4f}",
+            f"{record.accuracy.top1:.2f} %",
             f"{record.learning_rate:.3g}",
             f"{record.images_per_second:,.0f}",
         )

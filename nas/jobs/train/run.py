@@ -158,7 +158,7 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     """
     network, folder = job.start.network, job.folder
     checkpoints = Checkpoints(path=folder.file(CHECKPOINT), every_seconds=checkpoint_seconds, resume=job.resume)
-    log = _Log(folder, observer) if distributed.is_first() else None
+    log = EpochLog(folder, observer) if distributed.is_first() else None
     history = train(
         network,
         job.data,
@@ -183,7 +183,7 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     return result
 
 
-class _Log:
+class EpochLog:
     """Keeps `log.jsonl` up to date, one line per epoch, and passes everything on to another observer."""
 
     def __init__(self, folder: RunFolder, observer: Observer) -> None:
@@ -191,9 +191,11 @@ class _Log:
         self.lines: list[str] = []
 
     def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
+        """Pass it on."""
         self.observer.step_done(epoch, step, steps, images)
 
     def epoch_done(self, record: EpochRecord) -> None:
+        """Write the epoch's line and pass it on."""
         self.lines.append(json.dumps(asdict(record)) + "\n")
         self.folder.write(LOG, "".join(self.lines))
         self.observer.epoch_done(record)
