@@ -144,7 +144,7 @@ def pixel1_left_out(inference: Inference, as_table: bool = False) -> list[LeftOu
     groups = {name: members for name, members in families(observations).items() if not name.startswith("tunas")}
     return points + left_out(
         observations,
-        lambda rest: fitted(rest, nominal_costs(), _PIXEL1_VIEWS, PULL),
+        pixel1_fit,
         groups,
         as_table=as_table,
     )
@@ -161,6 +161,11 @@ def end_to_end_left_out(inference: Inference, as_table: bool = False) -> list[Le
     alone = {point.label: [index] for index, point in enumerate(observations)}
     by_family = left_out(observations, fit, families(observations), as_table=as_table)
     return left_out(observations, fit, alone, named=False, as_table=as_table) + by_family
+
+
+def pixel1_fit(observations: Sequence[Observation]) -> tuple[OpProcess, dict[str, Scale]]:
+    """Return the process and the sources' scales that observations of Pixel 1 give."""
+    return fitted(observations, nominal_costs(), _PIXEL1_VIEWS, PULL)
 
 
 def pixel1_inference(data: Path) -> tuple[Inference, int]:
@@ -213,11 +218,8 @@ def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable
 
     def recipe(data: Path) -> LatencyTable:
         target = Target(device, precision)
-        samples = _unique([*published_networks(target), *read_samples(data / _ENDPOINTS, target)])
-        observations = [observe(sample, _ENDPOINT_ERROR) for sample in samples if not sample.view]
-        base, structure = load_shipped("pixel1"), "the pixel1 table"
-        if precision is Precision.INT8:
-            base, structure = blended(base, load_shipped("pixel4_int8")), "the pixel1 and pixel4_int8 tables"
+        base, observations = adapted_start(data, target)
+        structure = "the pixel1 table" if precision is Precision.FLOAT32 else "the pixel1 and pixel4_int8 tables"
         adaptation = adapt(base, observations)
         provenance = replace(
             _provenance(
@@ -229,6 +231,14 @@ def _adapted(device: str, precision: Precision) -> Callable[[Path], LatencyTable
         return build_table(adaptation.process, _seen(observations), provenance, adaptation.doubt)
 
     return recipe
+
+
+def adapted_start(data: Path, target: Target) -> tuple[LatencyTable, list[Observation]]:
+    """Return the table whose structure a Pixel takes that is known by whole networks, and those networks."""
+    samples = _unique([*published_networks(target), *read_samples(data / _ENDPOINTS, target)])
+    observations = [observe(sample, _ENDPOINT_ERROR) for sample in samples if not sample.view]
+    base = load_shipped("pixel1")
+    return (base if target.precision is Precision.FLOAT32 else blended(base, load_shipped("pixel4_int8"))), observations
 
 
 def _provenance(

@@ -43,6 +43,10 @@ TableOption = Annotated[
 WeightsOption = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="Pretrained weights to start from where possible.")
 ]
+LatenciesOption = Annotated[
+    str | None,
+    typer.Option("--latencies", metavar="FOLDER", help="Published latencies, to fit tables anew without each row."),
+]
 OutOption = Annotated[
     str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/EXPERIMENT-SCALE.")
 ]
@@ -54,6 +58,7 @@ def reproduce(
     data: DataOption = None,
     table: TableOption = None,
     weights: WeightsOption = None,
+    latencies: LatenciesOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     seed: SeedOption = 0,
@@ -84,6 +89,7 @@ def reproduce(
         data=data,
         table=table,
         weights=weights,
+        latencies=latencies,
         seed=seed,
     )
     place = run_place(out=out, name=None, default=f"{name}-{scale}", resume=resume)

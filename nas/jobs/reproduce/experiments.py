@@ -10,6 +10,7 @@ from searchspace.support.errors import UserError
 _PLACES = {
     "pretrained": ("nas.jobs.reproduce.pretrained.stages", "PRETRAINED"),
     "mobilenext": ("nas.jobs.reproduce.mobilenext.experiment", "MOBILENEXT"),
+    "mobilenetv3": ("nas.jobs.reproduce.mobilenetv3.stages", "MOBILENETV3"),
     "netadapt-truth": ("nas.jobs.reproduce.netadapt_truth.stages", "KNOWN_TRUTH"),
 }
 

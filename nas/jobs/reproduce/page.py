@@ -24,7 +24,7 @@ def experiment_page(
     """Return the HTML text of an experiment's page from its finished stages: folder name, title, findings."""
     parts = [section for folder, name, findings in stages for section in _sections(folder, name, findings)]
     given = {"scale": str(settings.scale), "images": settings.images, "seed": str(settings.seed)}
-    for name in ("table", "weights"):
+    for name in ("table", "weights", "latencies"):
         if getattr(settings, name) is not None:
             given[name] = getattr(settings, name)
     compared = sum(len(findings.comparisons) for _, _, findings in stages)

@@ -22,7 +22,9 @@ class ReproduceSettings:
 
     `data` are images for what is trained, in the form every command takes; without them the digits that come with
     scikit-learn stand in. `table` is the file of known accuracies that the experiment `netadapt-truth` needs.
-    `weights` are pretrained weights to start from where the experiment can.
+    `weights` are pretrained weights to start from where the experiment can. `latencies` is a folder of published
+    latencies, from which `mobilenetv3` fits the Pixels' tables again with rows left out; without it the figures that
+    were computed with the shipped tables are taken.
     """
 
     experiment: str
@@ -30,6 +32,7 @@ class ReproduceSettings:
     data: str | None = None
     table: str | None = None
     weights: str | None = None
+    latencies: str | None = None
     seed: int = 0
 
     @property

@@ -1,0 +1,93 @@
+"""Equal short training of several networks, each a `nas train` run in its own folder below the stage's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from nas.jobs.reproduce.mobilenetv3.sizes import require_images, size_of
+from nas.jobs.reproduce.pipeline import Context
+from nas.jobs.train.run import TrainSettings, prepare, run_job
+from nas.runs import RunFolder, RunPlace
+from nas.training.execution import default_execution
+from nas.training.history import EpochRecord, Observer
+from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
+from searchspace.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network's test top-1 in percent of each seed, after the same training as the others'."""
+
+    top1: tuple[float, ...]
+    test_images: int
+    train_images: int
+
+    def __str__(self) -> str:
+        """Return mean and standard deviation over seeds."""
+        spread = f" ± {stdev(self.top1):.1f}" if len(self.top1) > 1 else ""
+        return f"{mean(self.top1):.1f}{spread}"
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds."""
+        return mean(self.top1)
+
+
+class _Epochs:
+    """Moves the stage's bar and passes on to others (TensorBoard)."""
+
+    def __init__(self, context: Context, done: int, total: int, epochs: int, others: Sequence[Observer]) -> None:
+        self._context, self._done, self._total, self._epochs, self._others = context, done, total, epochs, others
+
+    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
+        self._context.report(self._done + (epoch - 1 + step / steps) / self._epochs, self._total)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        for other in self._others:
+            other.epoch_done(record)
+
+
+def train_all(context: Context, networks: Mapping[str, Architecture]) -> dict[str, Trained]:
+    """Train every network with every seed, those already trained excepted; returns accuracies by name."""
+    size = size_of(context.settings)
+    total, done = size.seeds * len(networks), 0
+    found: dict[str, list[dict[str, Any]]] = {}
+    for seed in range(context.settings.seed, context.settings.seed + size.seeds):
+        for name, network in networks.items():
+            found.setdefault(name, []).append(_train_one(context, name, network, seed, done, total))
+            done += 1
+            context.report(done, total)
+    return {
+        name: Trained(tuple(one["test"]["top1"] for one in runs), runs[0]["test"]["count"], runs[0]["train_images"])
+        for name, runs in found.items()
+    }
+
+
+def _train_one(context: Context, name: str, network: Architecture, seed: int, done: int, total: int) -> dict[str, Any]:
+    path = context.folder / f"train-{name.replace(' ', '-').replace(',', '')}-seed{seed}"
+    kept = RunFolder(path)
+    if kept.is_complete:
+        return kept.result()
+    data = require_images(context.settings)
+    settings = TrainSettings(network=str(network), data=data, seed=seed, **size_of(context.settings).train)
+    resume = (path / "settings.yaml").exists()
+    job = prepare(settings, default_execution(), RunPlace(path), resume=resume)
+    watch = _Epochs(context, done, total, job.recipe.epochs, tensorboard_logs(path / TENSORBOARD))
+    with job.folder:
+        return run_job(job, watch, checkpoint_seconds=30, export=False)
+
+
+def training_told(context: Context, trained: Mapping[str, Trained]) -> str:
+    """Say how short the training was, and what a test of so many images can tell apart."""
+    train = size_of(context.settings).train
+    one = next(iter(trained.values()))
+    error = 100 * (0.25 / one.test_images) ** 0.5
+    size = f" of {train['image_size']} px" if "image_size" in train else ""
+    return (
+        f"{train['epochs']} epochs on {one.train_images:,} images{size} of {context.settings.images.partition(':')[0]} "
+        f"from scratch, {len(one.top1)} seed(s), tested on {one.test_images:,} images (one run's binomial standard "
+        f"error: up to {error:.1f} points); the paper trains on ImageNet at 224 px until nothing is gained"
+    )
