@@ -11,7 +11,7 @@ import argparse
 import time
 
 from nas.engines import open_engine
-from nas.engines.testing import later_is_faster
+from nas.engines.testing import sleep
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
         before = time.monotonic()
         with open_engine(name, workers=chosen.workers if name == "pool" else None) as engine:
             workers = min(engine.slots, chosen.workers)
-            engine.map(later_is_faster, [0] * workers, names=["warm"] * workers, shared=0.01, held=True)
+            engine.map(sleep, [0.01] * workers, names=["warm"] * workers, shared=None, held=True)
             started = time.monotonic()
             names = [f"trial {index}" for index in range(chosen.trials)]
-            engine.map(later_is_faster, [0] * chosen.trials, names=names, shared=chosen.seconds, held=True)
+            engine.map(sleep, [chosen.seconds] * chosen.trials, names=names, shared=None, held=True)
             taken = time.monotonic() - started
         ideal = chosen.seconds * -(-chosen.trials // workers)
         print(f"{name:11} {workers:7} {started - before:6.1f}s {ideal:7.1f}s {taken:7.2f}s {taken / ideal - 1:9.2%}")

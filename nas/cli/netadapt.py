@@ -220,7 +220,7 @@ def slim(
         with job.folder:
             try:
                 with SlimProgress(console, job) as progress:
-                    outcome = run_job(job, opened, SlimEvents(job.folder, progress))
+                    outcome = run_job(job, opened, SlimEvents(job.folder, progress, opened))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"Every finished step is in {job.folder.path}; the same command with --resume goes on."

@@ -16,7 +16,7 @@ MEANINGS = {
     "failures": "attempts at a network that failed",
     "images_per_second": "images that trainings and evaluations went through in a second",
     "step": "steps of slimming",
-    "latency_ms": "predicted latency of the network as slimmed so far, in milliseconds",
+    "cost": "predicted cost of the network as slimmed so far: ms, multiply-adds or parameters",
     "top1": "top-1 in percent of the network as slimmed so far",
 }
 """What each figure means; Prometheus reads `nas_best_top1` and so on, with Ray's prefix `ray_` before it."""

@@ -48,3 +48,9 @@ def always_die(shared: None, index: int) -> int:
 def process_id(shared: None, index: int) -> int:
     """Return where this ran."""
     return os.getpid()
+
+
+def sleep(shared: None, seconds: float) -> float:
+    """Take `seconds`."""
+    time.sleep(seconds)
+    return seconds

@@ -195,3 +195,12 @@ def test_a_network_is_called_by_six_letters_and_its_latency(objective: Objective
 
     searched(objective, Names(), tmp_path / "run", FaultyEvaluator(str(tmp_path), faults=()), evaluations=3)
     assert all(len(name.split()[1]) == 7 and name.endswith(" ms") for name in named)
+
+
+def test_the_shipped_dashboard_shows_every_figure() -> None:
+    from nas.engines._ray_metrics import MEANINGS
+
+    data = ROOT / "nas/engines/data"
+    panels = json.loads((data / "grafana-dashboard.json").read_text())["panels"]
+    assert [panel["targets"][0]["expr"] for panel in panels] == [f"ray_nas_{name}" for name in MEANINGS]
+    assert "prom_metrics_service_discovery.json" in (data / "prometheus.yml").read_text()
