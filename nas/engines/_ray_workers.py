@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 
@@ -17,7 +18,7 @@ class TaskWorkers:
 
     def start(self, function: Callable[[Any, Any], Any], argument: Any, name: str) -> Any:
         """Start a task and return its reference."""
-        task = self._ray.remote(function).options(name=name, max_retries=0, **self._resources)
+        task = _remote(self._ray, function).options(name=name, max_retries=0, **self._resources)
         return task.remote(self._shared, argument)
 
     def finished(self, reference: Any) -> None:
@@ -26,6 +27,12 @@ class TaskWorkers:
     def lost(self, reference: Any) -> None:
         """End what is left of a task."""
         self._ray.cancel(reference, force=True)
+
+
+@lru_cache(maxsize=64)
+def _remote(ray: Any, function: Callable[[Any, Any], Any]) -> Any:
+    """Return the remote form of a function, the same each time: Ray exports and schedules every new one by itself."""
+    return ray.remote(function)
 
 
 class ActorWorkers:
