@@ -35,13 +35,18 @@ class _Layer(NamedTuple):
 
 def around_spec(text: str) -> SpaceSpec:
     """Return the space that `around:NETWORK` or `around:NETWORK@RESOLUTION` names; raises UserError."""
+    return space_around(network_around(text), text)
+
+
+def network_around(text: str) -> Architecture:
+    """Return the network that a space is named after; raises UserError where it is none."""
     network, at, size = text.removeprefix(AROUND).rpartition("@")
     if not at or not size.isdigit():
         network, size = text.removeprefix(AROUND), ""
     if not network:
         raise UserError(f"{text!r} names no network: around:mobilenet_v2, around:runs/NAME, around:FILE.yaml")
     architecture = resolve_network(network)
-    return space_around(architecture.with_resolution(int(size)) if size else architecture, text)
+    return architecture.with_resolution(int(size)) if size else architecture
 
 
 def space_around(architecture: Architecture, name: str) -> SpaceSpec:

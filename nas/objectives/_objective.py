@@ -37,12 +37,15 @@ class Limit(NamedTuple):
 class Objective:
     """A budget over the networks of one space on one device.
 
-    `ceiling` says up to how many times the budget networks are evaluated for the front (1: none above it).
+    `ceiling` says up to how many times the budget networks are evaluated for the front (1: none above it). With
+    `around`, a genotype of shape (choices,), networks are drawn as smaller forms of that one, most of them near it or
+    near the ceiling: uniform draws from the smaller forms of a network are nearly all far too small.
     """
 
-    def __init__(self, cost: Cost, budget_ms: float, ceiling: float = 1.5) -> None:
+    def __init__(self, cost: Cost, budget_ms: float, ceiling: float = 1.5, around: Genotypes | None = None) -> None:
         """Raise UserError, with the possible range, when no network is known to fit the budget."""
         self.cost = cost
+        self.around = around
         self.space = cost.space
         self.budget_ms = budget_ms
         self.ceiling_ms = max(1.0, ceiling) * budget_ms
@@ -102,8 +105,13 @@ class Objective:
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n affordable genotypes, shape (n, choices): of some uniform draws each time the first affordable one.
 
-        Where none of them is, the last is pulled under the ceiling.
+        Where none of them is, the last is pulled under the ceiling. Around a network each draw keeps a share of its
+        choices, drawn too, and is pulled under the ceiling.
         """
+        if self.around is not None:
+            drawn = self.space.sample(rng, n)
+            changed = rng.random(drawn.shape) < rng.random((n, 1)) ** 2
+            return self.pull(rng, self.space.canonical(np.where(changed, drawn, self.around)))
         drawn = self.space.sample(rng, n * _DRAWS)
         affordable = self.affordable(drawn).reshape(n, _DRAWS)
         first = np.where(affordable.any(axis=1), affordable.argmax(axis=1), _DRAWS - 1)

@@ -100,7 +100,8 @@ def trained_supernet(
 
     if objective is not None:
         tables = " and ".join(cost.table.sha256 for cost in compiled_costs(objective))
-        drawn = f"within {objective.ceiling_ms} ms by the latency table {tables}"
+        near = "" if objective.around is None else "around the network, "
+        drawn = f"{near}within {objective.ceiling_ms} ms by the latency table {tables}"
         training |= {"draw": objective.sample, "drawn": drawn}
     start = None
     if pretrained is not None:

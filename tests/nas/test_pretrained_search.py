@@ -4,16 +4,21 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from latency_lut.compiled import CompiledCost
+from latency_lut.devices import load_device
 from nas.cli.app import app
+from nas.objectives import Objective
 from nas.supernets.pretrained import at_size, network_name, space_around, weights_of
 from nas.training.distillation import Teacher
 from nas.weights import open_weights
 from searchspace.modules import build_network
 from searchspace.reference import reference
+from searchspace.space import load_space
 from searchspace.support.errors import UserError
 from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
@@ -99,6 +104,20 @@ def test_what_cannot_be_is_refused(weights: Path, options: list[str], message: s
     ran = CliRunner().invoke(app, ["search", "--budget", "5ms", "--data", "digits", *given])
     assert ran.exit_code != 0
     assert message in f"{ran.output}{ran.exception}"
+
+
+def test_networks_around_one_are_drawn_near_it_or_near_the_ceiling() -> None:
+    space = load_space("around:mobilenet_v2@96")
+    around = space.encode(reference("mobilenet_v2").with_resolution(96))
+    cost = CompiledCost(space, load_device("pixel"))
+    own_ms = float(cost.interval_ms(around[None])[1][0])
+    rng = np.random.default_rng(0)
+    near = Objective(cost, 0.75 * own_ms, around=around)
+    uniform = Objective(cost, 0.75 * own_ms)
+    drawn = near.sample(rng, 200)
+    assert near.affordable(drawn).all()
+    assert len(np.unique(drawn, axis=0)) > 150
+    assert np.median(near.high_ms(drawn)) > 1.2 * np.median(uniform.high_ms(uniform.sample(rng, 200)))
 
 
 def test_weights_mean_nothing_without_images(weights: Path) -> None:

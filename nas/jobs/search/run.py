@@ -49,7 +49,7 @@ from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
 from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.heads import head as head_of
-from searchspace.space import SearchSpace, load_space
+from searchspace.space import AROUND, SearchSpace, load_space
 from searchspace.support.errors import UserError
 
 
@@ -89,13 +89,24 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
 
 def price(settings: SearchSettings, space: SearchSpace) -> Priced:
     """Compile what the networks of a space cost on every device that the settings name, a head included."""
+    around = _network_of(settings.space, space)
     if settings.head is not None:
         space = space.with_head(head_of(settings.head, settings.classes))
     costs = _costs(settings, space)
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
-    objective = Objective(JointCost(*parts) if settings.also else parts[0].cost, settings.budget_ms)
+    cost = JointCost(*parts) if settings.also else parts[0].cost
+    objective = Objective(cost, settings.budget_ms, around=around)
     return Priced(settings, space, parts[0].cost.table, objective, Measures(space, {"": parts[0].cost, **costs}))
+
+
+def _network_of(name: str, space: SearchSpace) -> Genotypes | None:
+    """Return the genotype, shape (choices,), of the network that a space is around; None for other spaces."""
+    if not name.startswith(AROUND):
+        return None
+    from searchspace.around import network_around
+
+    return space.encode(network_around(name).with_classes(space.spec.classes))
 
 
 def _costs(settings: SearchSettings, space: SearchSpace) -> dict[str, CompiledCost]:

@@ -113,6 +113,7 @@ class _Tune:
     def __call__(self, architecture: Architecture, state: State, seed: int) -> Tuned:
         network = self.problem.filled(architecture, dict(state))
         fine_tune(network, self.problem.data, 1, RATES[0], seed, batch_size=BATCH // 2)
+        self.problem.measured_anew(network)
         self.spent += BATCH // 2
         return judged(self.problem, network)
 
@@ -151,7 +152,8 @@ def by_search(problem: Problem, limit_ms: float, folder: Path) -> Made:
     """The best of a supernet that starts as the network and learns from it, evolved on the judged images."""
     classes, seed, size = len(problem.data.classes), problem.seed, problem.size
     space = SearchSpace(space_around(problem.architecture, "around:mobilenet_v2")).with_classes(classes)
-    objective = Objective(CompiledCost(space, problem.table), limit_ms)
+    around = space.encode(problem.architecture.with_classes(classes))
+    objective = Objective(CompiledCost(space, problem.table), limit_ms, around=around)
     supernet = Supernet(space, seed=seed, classes=classes, image_size=problem.data.image_size)
     start_from(supernet, problem.architecture, problem.network.state_dict())
     images = len(problem.data.train)

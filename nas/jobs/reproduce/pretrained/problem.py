@@ -16,12 +16,14 @@ from netadapt.resources import Latency, Pricer
 from searchspace.architecture import Architecture
 from searchspace.modules import Network, empty_network
 from searchspace.reference import reference
+from searchspace.supernet import recalibrate
 from searchspace.support.errors import UserError
 
 NETWORK, IMAGE_PX, BATCH, DEVICE = "mobilenet_v2", 96, 32, "pixel"
 SHARES = (0.75, 0.5)
 RATES = (0.003, 0.001)  # of the last training: two thirds of the steps at the first, the rest at the second
 SCRATCH_RATES = (0.05, 0.01)
+CALIBRATION_IMAGES = 256  # of the training images, for batch-norm statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +103,16 @@ class Problem:
         for part, (count, rate) in enumerate(zip((first, steps - first), rates, strict=True)):
             if count:
                 fine_tune(network, self.data, count, rate, self.seed * 2 + part, batch_size=BATCH)
-        network.eval()
+        self.measured_anew(network)
         return steps * BATCH
+
+    def measured_anew(self, network: Network) -> Network:
+        """Give a network batch-norm statistics of its own, in place: after pruning the old ones fit no channel's input.
+
+        Short trainings move running averages too little (a hundredth a step) to forget them.
+        """
+        recalibrate(network, sample(self.data.train, CALIBRATION_IMAGES, self.seed).images.split(128))
+        return network.eval()
 
 
 def weights_file(settings: ReproduceSettings) -> str:

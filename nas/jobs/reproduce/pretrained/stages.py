@@ -104,7 +104,7 @@ def entry(context: Context, share: float, seed: int, name: str) -> dict[str, Any
     )
     started = time.monotonic()
     made = METHODS[name](problem, problem.limit_ms(share), context.folder / label)
-    before = evaluate(made.network, problem.judged()).top1
+    before = evaluate(problem.measured_anew(made.network), problem.judged()).top1
     trained = problem.train(made.network, size.passes - made.spent, made.rates)
     minutes = (time.monotonic() - started) / 60
     measured = _measured(problem, made.network, context.folder / f"{label}.tflite")
