@@ -257,6 +257,8 @@ def test_restored_batch_norm_is_the_same_function_and_can_be_trained(shared_data
         restore_batch_norm(network, batch.images)
         after = network.eval()(batch.images)
         assert (after - before).abs().max() <= 1e-5 * before.abs().max()
+        norms = network.blocks[3].expand.conv.weight.flatten(1).norm(dim=1)
+        assert torch.allclose(norms, torch.ones_like(norms))
         found = [
             (outputs.argmax(1) == batch.labels).float().mean().item()
             for outputs in (before, network.train()(batch.images))
