@@ -10,11 +10,13 @@ from torch import Tensor
 
 from nas.data._coco import open_coco
 from nas.data._dense_items import DenseImages, DenseParts
-from nas.data._scenes import SCENES, scene_parts
+from nas.data._scenes import SCENES, scene_parts, scenes
 from nas.data._sources import IMAGENET_STATISTICS
 from nas.data._voc import open_voc
 from nas.data.batches import ALONE, Batch, EvaluationBatches, Shard, batch_seed, shard_of, shuffled
 from searchspace.support.errors import UserError
+
+__all__ = ["DENSE_KINDS", "DenseData", "DenseSplit", "load_dense", "scenes"]
 
 DENSE_KINDS = "scenes or scenes:COUNT, coco:DIR (boxes), voc:DIR (masks)"
 

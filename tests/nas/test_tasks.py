@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from latency_lut.tflite.runtime import run_named
 from nas.cli.app import app
-from nas.data._scenes import scenes
-from nas.data.dense import load_dense
+from nas.data.dense import load_dense, scenes
 from nas.tasks import CLASSIFICATION, task_for
 from nas.tasks.detection import (
     Detection,
