@@ -222,6 +222,15 @@ def test_a_stage_killed_amid_a_search_goes_on_to_the_same_result(tmp_path, monke
     assert results[0] == results[1]
 
 
+def test_a_controller_that_stays_over_its_target_is_read_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, Scale.QUICK, replace(SIZES[Scale.QUICK], controller=60, ceiling=None))
+    small = search.SEARCHES[-1]
+    found = search._searched(context(tmp_path), small, search._reach(), 0)  # 60 nearly random networks, none of 20 ms
+    assert found.drawn >= 60 and found.best["latency_ms"] > found.target_ms
+    kept = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert "none of the 60 networks" in kept["warnings"][0]
+
+
 @pytest.mark.slow
 def test_the_quick_experiment_from_start_to_end(tmp_path):
     from nas.jobs.reproduce.pipeline import open_experiment, run_experiment

@@ -19,16 +19,19 @@ from nas.jobs.reproduce.mobilenetv3.sampled import LATENCIES, Sampled, draw_samp
 from nas.jobs.reproduce.mobilenetv3.sizes import size_of
 from nas.jobs.reproduce.pipeline import Context
 from nas.jobs.search.ask_tell import Progress
+from nas.jobs.search.journal import read_batches
 from nas.jobs.search.run import PreparedSearch, prepare_search, run_to_folder
 from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import Objective
 from nas.report.drawing import write_picture
 from nas.runs import RunFolder, RunPlace
+from nas.runs.folder import JOURNAL
 from nas.strategies import make_strategy
 from searchspace.architecture import Architecture
 from searchspace.reference import reference
 from searchspace.space import load_space
+from searchspace.support.errors import UserError
 from searchspace.text import parse
 
 SPACE, DEVICE = "mnasnet", "pixel"
@@ -115,8 +118,20 @@ def _searched(context: Context, search: Search, reach: Reach, number: int) -> Sa
             context.report(number + one.evaluations / one.total, len(SEARCHES))
 
         with folder:
-            run_to_folder(prepared, folder, export=False, watch=Watch(progress=progress))
+            _run(prepared, folder, Watch(progress=progress))
     return Sampled.read(path, search.name, WEIGHTS[search.strategy], search.strategy, prepared.objective)
+
+
+def _run(prepared: PreparedSearch, folder: RunFolder, watch: Watch) -> None:
+    """Run a search to its end, also where none of its networks keeps the target: a soft reward may settle above it."""
+    try:
+        run_to_folder(prepared, folder, export=False, watch=watch)
+    except UserError as error:
+        path = folder.file(JOURNAL)
+        drawn = sum(int(np.isfinite(batch.top1).sum()) for batch in read_batches(path)) if path.exists() else 0
+        if drawn < prepared.settings.evaluations:
+            raise
+        folder.finish({"budget_ms": prepared.settings.budget_ms, "evaluations": drawn, "warnings": [str(error)]})
 
 
 def _without_ceiling(prepared: PreparedSearch, reach: Reach) -> PreparedSearch:
@@ -183,8 +198,8 @@ def _findings(context: Context, reach: Reach, found: Sequence[Sampled]) -> Findi
 
 
 _PICTURE_NOTE = (
-    "The last quarter of what each controller drew, in order; dashed: the target. One w lets the latency settle at "
-    "different multiples of a large and a small target."
+    "Everything that each controller drew, in order; dashed: the target. One w lets the latency settle at different "
+    "multiples of a large and a small target."
 )
 
 
