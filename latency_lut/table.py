@@ -7,7 +7,7 @@ nanosecond, so that a saved table loads as exactly the same table.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from searchspace.support.files import read_text, sha256_text, write_atomic
 # Kinds that compute next to nothing: what they take is the reading and writing of maps.
 _MEMORY_KINDS = frozenset({OpKind.PAD, OpKind.RESIZE, OpKind.RELU, OpKind.MAXPOOL, OpKind.AVGPOOL})
 _LONGEST_MS = 1e9  # a table for a slow board holds, on its grid, ops that nobody would run there
+EXCLUDED_MS = 1e6
 _MOST_RUNS = 999_999_999
 
 
@@ -37,6 +38,7 @@ class LatencyTable:
         self.path = Path(path) if path is not None else None
         self._entries = {op: _checked(op, entry) for op, entry in entries.items()}
         self._interpolated: dict[Op, Estimate] = {}
+        self._excluded: frozenset[OpKind] = frozenset()
 
     def _with_entries(self, entries: dict[Op, Estimate]) -> LatencyTable:
         """Take over entries that are checked already."""
@@ -103,6 +105,8 @@ class LatencyTable:
         raises, unless another op stands in for it (`stand_in`): that is flagged too, but for explicit padding, and
         where memory alone is moved the spread is as large as the time. A table of rates prices every kind.
         """
+        if op.kind in self._excluded:
+            return Estimate(EXCLUDED_MS)
         roofline = self.provenance.roofline
         if roofline is not None:
             priced = self._entries.get(op) or roofline.estimate(op)
@@ -144,6 +148,12 @@ class LatencyTable:
     def view(self, name: str) -> LatencyTable:
         """Return the same entries on the scale of another source; raises UserError for an unknown view."""
         return self.with_provenance(self.provenance.viewed(name))
+
+    def excluding(self, kinds: Iterable[OpKind]) -> LatencyTable:
+        """Return a table on which ops of these kinds take `EXCLUDED_MS`: no budget holds a network that has one."""
+        table = self.with_provenance(self.provenance)
+        table._excluded = frozenset(kinds)
+        return table
 
     def with_provenance(self, provenance: Provenance) -> LatencyTable:
         """Return the same entries under another provenance."""

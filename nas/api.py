@@ -27,6 +27,7 @@ from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import milliseconds
 
 ScoreNetworks = Callable[[Sequence[Architecture]], Sequence[float]]
 MakeStrategy = Callable[[Objective, int], Strategy]
@@ -81,8 +82,8 @@ class Found:
     def __repr__(self) -> str:
         best = self.winner
         return (
-            f"{best.top1:.2f} % ({self.accuracy}), {best.latency_ms:.1f} ms on {self.device} "
-            f"({best.low_ms:.1f} to {best.high_ms:.1f}), budget {self.budget_ms:g} ms; "
+            f"{best.top1:.2f} % ({self.accuracy}), {milliseconds(best.latency_ms)} ms on {self.device} "
+            f"({milliseconds(best.low_ms)} to {milliseconds(best.high_ms)}), budget {self.budget_ms:g} ms; "
             f"{self.result.evaluations:,} networks evaluated, {len(self.front)} on the front"
         )
 

@@ -12,6 +12,7 @@ from latency_lut.predict import Prediction, predict_layers
 from latency_lut.provenance import Precision
 from nas.cli._common import output_console, print_json
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import milliseconds
 
 SUFFIX = ".tflite"
 
@@ -89,8 +90,9 @@ def _print(document: dict[str, Any], prediction: Prediction | None) -> None:
         for layer in slowest:
             console.print(f"  {layer.latency_ms:6.2f} ms  {layer.ops[0].op}", markup=False)
         console.print(
-            f"{prediction.latency_ms:.1f} ms predicted on {document['device']} "
-            f"(90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms); the five slowest ops above",
+            f"{milliseconds(prediction.latency_ms)} ms predicted on {document['device']} "
+            f"(90 % interval {milliseconds(prediction.low_ms)} to {milliseconds(prediction.high_ms)} ms); "
+            f"the five slowest ops above",
             markup=False,
         )
     if "measured_ms" in document:

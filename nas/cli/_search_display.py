@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.cli._common import note_console, output_console, print_command
 from nas.cli._lines import TimedLines
+from searchspace.support.quantities import milliseconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,11 @@ def run_progress(evaluations: int = 1) -> Iterator[Watch]:
         searching = bars.add_task("Searching", total=evaluations, best="", visible=False, start=False)
 
         def progress(state: Progress) -> None:
-            best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
+            best = (
+                ""
+                if state.top1 is None or state.latency_ms is None
+                else f"best {state.top1:.2f} % at {milliseconds(state.latency_ms)} ms"
+            )
             bars.start_task(searching)
             bars.update(searching, completed=state.evaluations, best=best, visible=True)
 
@@ -71,7 +76,11 @@ def _line_watch(console: Console) -> Watch:
     def progress(state: Progress) -> None:
         if not searching:
             searching.append(TimedLines(console, "Searching"))
-        best = "" if state.top1 is None else f"best {state.top1:.2f} % at {state.latency_ms:.1f} ms"
+        best = (
+            ""
+            if state.top1 is None or state.latency_ms is None
+            else f"best {state.top1:.2f} % at {milliseconds(state.latency_ms)} ms"
+        )
         searching[0].update(state.evaluations, state.total, best)
 
     return Watch(progress=progress, stage=stage)
@@ -94,8 +103,8 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
             network.name + ("*" if network.note else ""),
             f"{network.top1:.2f} %",
             "" if network is winner else as_percent(summary.found_within(network.prediction.latency_ms)),
-            f"{network.prediction.latency_ms:.1f} ms",
-            f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
+            f"{milliseconds(network.prediction.latency_ms)} ms",
+            f"{milliseconds(network.prediction.low_ms)} to {milliseconds(network.prediction.high_ms)} ms",
             f"{network.network.madds / 1e6:.0f} M",
             f"{network.network.params / 1e6:.2f} M",
             style="bold" if network is winner else None,
@@ -107,7 +116,7 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
             console.print(f"* {network.name}: {network.note}", style="dim", markup=False)
     console.print()
     for limit in summary.figures.limits:
-        taken = f"predicted {limit.value:.1f} ms, at most {limit.high:.1f} ms"
+        taken = f"predicted {milliseconds(limit.value)} ms, at most {milliseconds(limit.high)} ms"
         device = limit.metric.device or summary.device
         console.print(f"Budget {limit.limit:g} ms on {device}, kept by the upper end: {taken}.", markup=False)
     if not summary.figures.binds:
@@ -120,7 +129,9 @@ def print_summary(summary: SearchSummary, place: Path) -> None:
     if summary.export is not None:
         made = summary.export
         where = f"on this machine, on an image of {made.resolution} pixels"
-        console.print(f"{made.file} ({made.precision}) took {made.host_latency_ms:.1f} ms {where}.", markup=False)
+        console.print(
+            f"{made.file} ({made.precision}) took {milliseconds(made.host_latency_ms)} ms {where}.", markup=False
+        )
         for remark in made.remarks:
             console.print(remark, markup=False)
     for name, fact in finding_facts(summary.findings).items() if summary.findings else ():

@@ -23,6 +23,7 @@ from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork
 from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import milliseconds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -140,7 +141,7 @@ def _side_by_side(titles: list[str], architectures: Sequence[Network], predictio
         table.add_row(name, *(f"{column[name]:.2f}" if name in column else "" for column in columns))
     table.add_section()
     table.add_row("total", *(f"{p.latency_ms:.2f}" for p in predictions), style="bold")
-    table.add_row("90 % interval", *(f"{p.low_ms:.1f} to {p.high_ms:.1f}" for p in predictions))
+    table.add_row("90 % interval", *(f"{milliseconds(p.low_ms)} to {milliseconds(p.high_ms)}" for p in predictions))
     first = predictions[0].latency_ms
     table.add_row("to the first", *(f"{100 * (p.latency_ms / first - 1):+.1f} %" for p in predictions))
     table.add_row("MAdds/M", *(f"{a.madds / 1e6:.1f}" for a in architectures))
@@ -162,7 +163,8 @@ def _summary(table: LatencyTable, predictions: list[Prediction]) -> str:
     if len(predictions) == 1:
         (prediction,) = predictions
         lines.append(
-            f"{prediction.latency_ms:.1f} ms  (90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms)"
+            f"{milliseconds(prediction.latency_ms)} ms  "
+            f"(90 % interval {milliseconds(prediction.low_ms)} to {milliseconds(prediction.high_ms)} ms)"
         )
     lines.append(
         f"{made.device}, {made.precision.value}, {made.threads_text}, {made.cores}, {made.runtime}; "

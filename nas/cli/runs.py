@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli._common import JsonOption, output_console, print_json
+from searchspace.support.quantities import milliseconds
 
 if TYPE_CHECKING:
     from nas.runs.listing import RunRecord
@@ -70,7 +71,7 @@ def _print(records: list[RunRecord], below: str) -> None:
             Text(one.job),
             Text(one.problem or (f"{one.state}: {one.holder}" if one.holder else one.state)),
             "" if one.top1 is None else f"{one.top1:.2f} %",
-            "" if one.latency_ms is None else f"{one.latency_ms:.1f} ms",
+            "" if one.latency_ms is None else f"{milliseconds(one.latency_ms)} ms",
             f"{_age(one.age_s)} ago",
         )
     output_console().print(table)

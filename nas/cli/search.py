@@ -99,6 +99,10 @@ NameOption = Annotated[
 ExtrapolateOption = Annotated[
     bool, typer.Option("--extrapolate", help="Estimate operations outside the table's measured range, and flag them.")
 ]
+OnlySupportedOption = Annotated[
+    bool,
+    typer.Option("--only-supported", help="Only networks whose every kind of op the device runs and was timed with."),
+]
 ModeOption = Annotated[
     str,
     typer.Option("--supernet-training", help="single-path, fair, sandwich, shrinking or differentiable."),
@@ -178,6 +182,7 @@ def search(
     name: NameOption = None,
     resume: ResumeOption = False,
     extrapolate: ExtrapolateOption = False,
+    only_supported: OnlySupportedOption = False,
     head: HeadOption = None,
     classes: ClassesOption = None,
     evaluator: EvaluatorOption = None,
@@ -330,6 +335,7 @@ def _of_options(context: typer.Context) -> _Wanted:
         seed=given["seed"],
         evaluations=(50_000 if data is None else 100) if given["evaluations"] is None else given["evaluations"],
         extrapolate=given["extrapolate"],
+        only_supported=given["only_supported"],
         head=given["head"],
         classes=given["classes"],
         parallel=given["parallel"],

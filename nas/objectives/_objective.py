@@ -17,6 +17,7 @@ from nas.objectives._metrics import METRICS, Metric, metric
 from nas.objectives._results import Results, Values
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import milliseconds
 
 _DRAWS = 32  # uniform draws for one affordable network
 _PULLS = 8  # tries to bring an unaffordable network under the ceiling before the fastest one takes its place
@@ -81,8 +82,8 @@ class Objective:
             return f"no network was found that keeps all budgets; the nearest takes {used} (upper ends)"
         return (
             f"no network fits a budget of {self.budget_ms:g} ms: the possible range in the space {self.space.name} is "
-            f"{lowest_ms:.1f} to {self.highest_ms:.1f} ms "
-            f"(upper ends of the intervals; the fastest network is predicted at {fastest_ms:.1f} ms)"
+            f"{milliseconds(lowest_ms)} to {milliseconds(self.highest_ms)} ms "
+            f"(upper ends of the intervals; the fastest network is predicted at {milliseconds(fastest_ms)} ms)"
         )
 
     def results(self, genotypes: Genotypes, top1: Values) -> Results:

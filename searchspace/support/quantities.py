@@ -50,3 +50,8 @@ def parse_amount(text: str, what: str, units: Mapping[str, float], example: str)
         given = f"the {what} {text!r} has no unit" if not unit else f"the {what} {text!r} has the unknown unit {unit!r}"
         raise UserError(f"{given}: expected {example}")
     return number * units[unit]
+
+
+def milliseconds(value_ms: float) -> str:
+    """Return a latency as it is printed, without its unit: one decimal, more below 2 ms."""
+    return f"{value_ms:.1f}" if value_ms >= 2 else f"{value_ms:.2f}" if value_ms >= 0.2 else f"{value_ms:.3f}"

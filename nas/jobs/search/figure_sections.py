@@ -9,6 +9,7 @@ from nas.jobs.search.figures import Figures, TradeOff
 from nas.report import sections
 from nas.report.drawing import ACCENT, ALERT, new_drawing, tidy
 from nas.report.page import Section
+from searchspace.support.quantities import milliseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -38,8 +39,8 @@ def limit_section(figures: Figures) -> list[Section]:
         (
             one.metric.device,
             f"{one.limit:g} {one.metric.unit}",
-            f"{one.value:.1f} {one.metric.unit}",
-            f"{one.low:.1f} to {one.high:.1f} {one.metric.unit}",
+            f"{milliseconds(one.value)} {one.metric.unit}",
+            f"{milliseconds(one.low)} to {milliseconds(one.high)} {one.metric.unit}",
         )
         for one in figures.limits
     ]
@@ -65,7 +66,8 @@ def volume_section(figures: Figures) -> list[Section]:
         return []
     top1, latency_ms = figures.reference
     note = (
-        f"Area that the networks evaluated cover in top-1 and latency, from {top1:.2f} % at {latency_ms:.1f} ms: "
+        f"Area that the networks evaluated cover in top-1 and latency, from {top1:.2f} % at "
+        f"{milliseconds(latency_ms)} ms: "
         "where the line is flat, more evaluations bring little"
     )
     picture = sections.picture(lambda: _draw_volume(figures), f"Hypervolume, at the end {figures.volume[-1][1]:.1f}")

@@ -25,6 +25,7 @@ from nas.report.page import Figure, Section, render_page
 from nas.report.pictures import Point, draw_front
 from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork, TaskHead
+from searchspace.support.quantities import milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,15 +192,17 @@ def _figures(summary: SearchSummary) -> list[Figure]:
         *_accuracies(summary),
         Figure(
             "predicted latency",
-            f"{prediction.latency_ms:.1f} ms",
-            f"90 % interval {prediction.low_ms:.1f} to {prediction.high_ms:.1f} ms",
+            f"{milliseconds(prediction.latency_ms)} ms",
+            f"90 % interval {milliseconds(prediction.low_ms)} to {milliseconds(prediction.high_ms)} ms",
         ),
         Figure("budget", f"{summary.budget_ms:g} ms", budget_note(summary.figures)),
         Figure("multiply-adds", f"{network.madds / 1e6:.0f} M"),
         Figure("parameters", f"{network.params / 1e6:.2f} M"),
     ]
     if summary.export is not None:
-        figures.append(Figure("measured on this machine", f"{summary.export.host_latency_ms:.1f} ms", "not the phone"))
+        figures.append(
+            Figure("measured on this machine", f"{milliseconds(summary.export.host_latency_ms)} ms", "not the phone")
+        )
     return figures
 
 
@@ -215,7 +218,7 @@ def _accuracies(summary: SearchSummary) -> list[Figure]:
 
 def _front(summary: SearchSummary) -> Markup:
     references, chosen = summary.points()
-    named = ", ".join(f"{p.name} {p.latency_ms:.1f} ms {p.top1:.2f} %" for p in (chosen, *references))
+    named = ", ".join(f"{p.name} {milliseconds(p.latency_ms)} ms {p.top1:.2f} %" for p in (chosen, *references))
     return sections.picture(
         lambda: draw_front(summary.front, references, chosen, summary.budget_ms),
         f"Top-1 accuracy against predicted latency: {named}",
@@ -229,8 +232,8 @@ def _comparison(summary: SearchSummary) -> Markup:
             network.name + ("*" if network.note else ""),
             f"{network.top1:.2f} %",
             "" if network is summary.winner else as_percent(summary.found_within(network.prediction.latency_ms)),
-            f"{network.prediction.latency_ms:.1f} ms",
-            f"{network.prediction.low_ms:.1f} to {network.prediction.high_ms:.1f} ms",
+            f"{milliseconds(network.prediction.latency_ms)} ms",
+            f"{milliseconds(network.prediction.low_ms)} to {milliseconds(network.prediction.high_ms)} ms",
             f"{network.network.madds / 1e6:.0f} M",
             f"{network.network.params / 1e6:.2f} M",
         )
@@ -259,8 +262,8 @@ def _exported(export: ExportRecord, winner: ScoredNetwork, device: str) -> Marku
             "file": f"{export.file}, {export.size_bytes / 1e6:.1f} MB, for images of {export.resolution} pixels",
             "precision": export.precision,
             "weights": export.weights,
-            f"predicted on {device}": f"{prediction.latency_ms:.1f} ms, on images of {resolution} pixels",
-            "measured on this machine": f"{export.host_latency_ms:.1f} ms, {export.host_threads} thread(s), "
+            f"predicted on {device}": f"{milliseconds(prediction.latency_ms)} ms, on images of {resolution} pixels",
+            "measured on this machine": f"{milliseconds(export.host_latency_ms)} ms, {export.host_threads} thread(s), "
             f"tenth percentile of {export.host_runs} runs with {100 * export.host_spread:.0f} % spread",
             "this machine": f"{export.host}; {export.runtime}",
             "difference to torch": f"{export.output_error:.1e} of the outputs' range",

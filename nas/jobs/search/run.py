@@ -6,7 +6,8 @@ known accuracies. With `--resume` the search goes on from its journal and every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,9 @@ from latency_lut import LatencyTable, predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.errors import UnmeasuredOp
+from latency_lut.limits import doubtful_kinds, doubts, require_above_constant
+from latency_lut.measure.plan import space_ops
+from latency_lut.table import EXCLUDED_MS
 from nas.bounds import Bound, bound_for
 from nas.engines import Engine, InProcessEngine
 from nas.evaluators import Evaluator
@@ -50,7 +54,7 @@ from searchspace.choices import Genotypes
 from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.heads import head as head_of
 from searchspace.space import AROUND, SearchSpace, load_space
-from searchspace.support.errors import UserError
+from searchspace.support.errors import Note, UserError
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def price(settings: SearchSettings, space: SearchSpace) -> Priced:
     if settings.head is not None:
         space = space.with_head(head_of(settings.head, settings.classes))
     costs = _costs(settings, space)
+    _say_doubts(settings, space, costs)
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
     cost = JointCost(*parts) if settings.also else parts[0].cost
@@ -113,9 +118,33 @@ def _costs(settings: SearchSettings, space: SearchSpace) -> dict[str, CompiledCo
     """Return the compiled latency on every device that has a budget or stands on the front."""
     named = (one.device for one in map(metric, settings.front) if one.device)
     return {
-        device: CompiledCost(space, load_device(device), settings.extrapolate)
+        device: CompiledCost(space, _table(device, space, settings), settings.extrapolate)
         for device in dict.fromkeys((settings.device, *settings.also, *named))
     }
+
+
+def _table(device: str, space: SearchSpace, settings: SearchSettings) -> LatencyTable:
+    table = load_device(device)
+    return table.excluding(doubtful_kinds(table, space_ops(space))) if settings.only_supported else table
+
+
+def _say_doubts(settings: SearchSettings, space: SearchSpace, costs: Mapping[str, CompiledCost]) -> None:
+    """Refuse budgets that say nothing on their device and spaces whose networks all hold what it cannot run; warn."""
+    for device, budget_ms in {settings.device: settings.budget_ms, **settings.also}.items():
+        cost = costs[device]
+        require_above_constant(cost.table, budget_ms)
+        ops = space_ops(space)
+        if settings.only_supported:
+            kinds = doubtful_kinds(cost.table, ops)
+            if kinds and cost.extremes().fastest_ms >= EXCLUDED_MS:
+                named = ", ".join(kind.value for kind in kinds)
+                raise UserError(
+                    f"every network of {settings.space} holds {named}, which {device} cannot run or was never "
+                    "timed with: choose another --space (mnasnet), or leave out --only-supported"
+                )
+            ops = {op for op in ops if op.kind not in kinds}
+        for doubt in doubts(cost.table, ops, budget_ms):
+            warnings.warn(doubt, Note, stacklevel=2)
 
 
 def require_exporter() -> None:

@@ -26,6 +26,7 @@ class SearchSettings:
     many threads torch scores one network with, since sums depend on how they are split.
     `evaluator` is None (predictor, with images a supernet) or "train": each network for `trial_epochs` epochs from
     scratch. With `early_stopping` trainings that lag behind are stopped (ASHA, Ray Tune).
+    `only_supported` keeps to networks whose kinds of op a device is known to run, each timed there.
     """
 
     budget_ms: float
@@ -44,6 +45,7 @@ class SearchSettings:
     evaluator: str | None = None
     trial_epochs: int = 5
     early_stopping: bool = False
+    only_supported: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -94,6 +96,8 @@ class SearchSettings:
             plain |= {"evaluator": self.evaluator, "trial_epochs": self.trial_epochs}
         if self.early_stopping:
             plain["early_stopping"] = True
+        if self.only_supported:
+            plain["only_supported"] = True
         return plain
 
 

@@ -22,6 +22,7 @@ from nas.objectives import Values
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 from searchspace.support.log import Log, LogKind
+from searchspace.support.quantities import milliseconds
 
 TRIALS = "trials.jsonl"
 KIND = LogKind(format="search-trials/1", name="log of trials")
@@ -146,7 +147,7 @@ class Trials:
         """Return what the engine's dashboard calls a task."""
         if len(genotypes) > 1 or self._latency_ms is None:
             return f"{len(genotypes)} networks"
-        return f"network {short_name(genotypes[0])}, {self._latency_ms(genotypes)[0]:.1f} ms"
+        return f"network {short_name(genotypes[0])}, {milliseconds(self._latency_ms(genotypes)[0])} ms"
 
     def known(self, genotype: Genotypes) -> tuple[float, int | None] | None:
         """Return the top-1 of a network that earlier work scored, and the epoch at which it was stopped early."""

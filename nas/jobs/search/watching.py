@@ -10,6 +10,7 @@ from nas.engines import Engine
 from nas.jobs.search.ask_tell import Progress
 from nas.jobs.search.trials import Trials
 from nas.report.live import LivePage
+from searchspace.support.quantities import milliseconds
 
 
 @dataclass
@@ -46,7 +47,7 @@ class SearchWatch:
                 (
                     "best so far",
                     "none yet" if best is None else f"{best:.2f} %",
-                    "" if best is None else f"at {figures['best_latency_ms']:.1f} ms",
+                    "" if best is None else f"at {milliseconds(figures['best_latency_ms'])} ms",
                 ),
                 ("front", f"{int(figures['front_size'])}", "networks"),
                 ("being scored", f"{int(figures['queue'])}", "networks"),
