@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ExperimentArgument = Annotated[
     str,
     typer.Argument(
-        metavar="EXPERIMENT", help="mobilenetv3, mobilenext, netadapt-truth or pretrained.", show_default=False
+        metavar="EXPERIMENT", help="mobilenetv3, mobilenext, netadapt-truth, pretrained or phones.", show_default=False
     ),
 ]
 ScaleOption = Annotated[
@@ -38,7 +38,7 @@ DataOption = Annotated[
     str | None, typer.Option("--data", metavar="DATA", help=f"{DATA_KINDS}; default: digits.", show_default=False)
 ]
 TableOption = Annotated[
-    str | None, typer.Option("--table", metavar="FILE", help="Known accuracies that netadapt-truth looks up.")
+    str | None, typer.Option("--table", metavar="FILE", help="Known accuracies that netadapt-truth and phones look up.")
 ]
 WeightsOption = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="Pretrained weights to start from where possible.")

@@ -12,6 +12,7 @@ _PLACES = {
     "mobilenext": ("nas.jobs.reproduce.mobilenext.experiment", "MOBILENEXT"),
     "mobilenetv3": ("nas.jobs.reproduce.mobilenetv3.stages", "MOBILENETV3"),
     "netadapt-truth": ("nas.jobs.reproduce.netadapt_truth.stages", "KNOWN_TRUTH"),
+    "phones": ("nas.jobs.reproduce.phones", "PHONES"),
 }
 
 EXPERIMENTS = tuple(_PLACES)

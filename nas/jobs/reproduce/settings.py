@@ -21,7 +21,7 @@ class ReproduceSettings:
     """One experiment at one scale.
 
     `data` are images for what is trained, in the form every command takes; without them the digits that come with
-    scikit-learn stand in. `table` is the file of known accuracies that the experiment `netadapt-truth` needs.
+    scikit-learn stand in. `table` is the file of known accuracies that `netadapt-truth` needs and `phones` can use.
     `weights` are pretrained weights to start from where the experiment can. `latencies` is a folder of published
     latencies, from which `mobilenetv3` fits the Pixels' tables again with rows left out; without it the figures that
     were computed with the shipped tables are taken.
