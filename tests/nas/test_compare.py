@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from nas.cli.app import app
 from nas.evaluators import load_table_evaluator
 from nas.jobs.compare.problem import open_problem
-from nas.jobs.compare.run import RandomRows, compare_strategies, hypervolume, interval, run_strategy, summarise
+from nas.jobs.compare.run import RandomRows, compare_strategies, interval, run_strategy, summarise
 from nas.jobs.compare.settings import CompareSettings
+from nas.objectives import hypervolume
 from nas.predictor import load_accuracy_table
 from nas.strategies import LocalSearch, RegularisedEvolution
 from nas.strategies.testing import artificial_top1
@@ -61,13 +62,14 @@ def test_random_search_draws_every_row_once(problem):
 
 def test_hypervolume_of_known_points():
     cost, top1 = np.array([1.0, 2.0, 2.5, 9.0]), np.array([10.0, 30.0, 20.0, 90.0])
-    assert hypervolume(cost, top1, (4.0, 0.0)) == pytest.approx(1 * 10 + 2 * 30)
-    assert hypervolume(cost[:0], top1[:0], (4.0, 0.0)) == 0.0
+    assert hypervolume(top1, cost, (0.0, 4.0)) == pytest.approx(1 * 10 + 2 * 30)
+    assert hypervolume(top1[:0], cost[:0], (0.0, 4.0)) == 0.0
 
 
 def test_intervals_are_students():
     low, high = interval(np.array([1.0, 2.0, 3.0]))
     assert (low, high) == (pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-3), pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-3))
+    assert interval(np.array([1.0, 2.0, 3.0]), lowest=0.0) == [0.0, high]
     assert interval(np.array([1.0])) is None
 
 

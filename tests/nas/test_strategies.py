@@ -160,7 +160,7 @@ def test_a_strategy_of_ones_own_is_given_as_module_and_class(objective):
     with pytest.raises(UserError, match="cannot be imported"):
         make_strategy("no_such_module:Mine", objective, 1, 1000)
     with pytest.raises(UserError, match="not a subclass"):
-        make_strategy("nas.objective:Objective", objective, 1, 1000)
+        make_strategy("nas.objectives:Objective", objective, 1, 1000)
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones(objective):

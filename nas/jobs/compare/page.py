@@ -48,7 +48,8 @@ def notes(result: dict[str, Any]) -> list[str]:
     said = [
         f"Regret: points of top-1 below {result['best_top1']:.3f} %, {result['regret_against']}.",
         f"Hypervolume: points x {point['unit']}, from {point['cost']:,.1f} {point['unit']} and {point['top1']:.2f} %.",
-        "Intervals are Student's over the seeds; against random: Mann-Whitney, one side, 5 %.",
+        "Intervals are Student's over the seeds, those of the regret cut off at 0, below which none can be.",
+        "Against random: Mann-Whitney, one side, 5 %.",
     ]
     if result["networks"]:
         said.append(

@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.jobs.compare.problem import Problem
 from nas.jobs.compare.settings import DEFAULT_STRATEGIES, CompareSettings
-from nas.objectives import Values
+from nas.objectives import Values, hypervolume
 from nas.strategies import RandomSearch, Strategy, make_strategy
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
@@ -110,24 +110,14 @@ def run_strategy(strategy: Strategy, problem: Problem, evaluations: int) -> Trac
     return Trace(cost, high, top1)
 
 
-def hypervolume(cost: Values, top1: Values, reference: tuple[float, float]) -> float:
-    """Return the area between networks, (n,) each, and a point (cost, top-1) that is worse in both."""
-    better = (cost < reference[0]) & (top1 > reference[1])
-    order = np.lexsort((-top1[better], cost[better]))
-    cost, top1 = cost[better][order], top1[better][order]
-    height = np.maximum.accumulate(top1) - reference[1] if len(top1) else top1
-    width = np.diff(np.append(cost, reference[0]))
-    return float((width * height).sum())
-
-
-def interval(values: Values) -> list[float] | None:
-    """Return the 95 % confidence interval of the mean, by Student's t; None for one value."""
+def interval(values: Values, lowest: float = -np.inf) -> list[float] | None:
+    """Return the 95 % confidence interval of the mean, by Student's t, cut off at `lowest`; None for one value."""
     from scipy.stats import t
 
     if len(values) < 2:
         return None
     half = float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / len(values) ** 0.5
-    return [float(values.mean()) - half, float(values.mean()) + half]
+    return [max(float(values.mean()) - half, lowest), float(values.mean()) + half]
 
 
 def summarise(settings: CompareSettings, problem: Problem, comparison: Comparison) -> dict[str, Any]:
@@ -164,13 +154,14 @@ def summarise(settings: CompareSettings, problem: Problem, comparison: Compariso
 
 
 def _summary(problem: Problem, traces: Sequence[Trace], regret: Values, best: float) -> dict[str, Any]:
-    volumes = np.array([hypervolume(t.cost, t.top1, problem.reference) for t in traces])
+    reference = problem.reference[::-1]
+    volumes = np.array([hypervolume(t.top1, t.cost, reference) for t in traces])
     ranks = None
     if problem.rows is not None:
         ranks = float(np.mean([(problem.rows.top1 > best - one + 1e-9).sum() + 1 for one in regret]))
     return {
         "regret_mean": float(regret.mean()),
-        "regret_ci": interval(regret),
+        "regret_ci": interval(regret, lowest=0.0),
         "hypervolume_mean": float(volumes.mean()),
         "hypervolume_ci": interval(volumes),
         "evaluations": float(np.mean([len(t.top1) for t in traces])),
@@ -181,7 +172,7 @@ def _summary(problem: Problem, traces: Sequence[Trace], regret: Values, best: fl
                     np.mean([_finite(best - t.best(problem.objective.budget_ms), count) for t in traces])
                 ),
                 "hypervolume_mean": float(
-                    np.mean([hypervolume(t.cost[:count], t.top1[:count], problem.reference) for t in traces])
+                    np.mean([hypervolume(t.top1[:count], t.cost[:count], reference) for t in traces])
                 ),
             }
             for count in checkpoints(max(len(t.top1) for t in traces))
