@@ -204,6 +204,7 @@ def slim(
     from nas.jobs.slim.run import prepare, run_job
     from nas.runs import RunFolder, RunPlace
     from searchspace.resolve import resolve_network
+    from searchspace.support.errors import UserError
 
     console = note_console()
     before = RunFolder(place.path if isinstance(place, RunPlace) else place)
@@ -212,6 +213,8 @@ def slim(
         return before.result(), before.path
     beside = resolve_network(compare) if compare else None
     how = {"name": "in-process", **(engine or {})}
+    if how["name"] == "nni":
+        raise UserError("NetAdapt runs in-process, on pool or on ray: NNI's trials are for nas search")
     _refuse_split_devices(settings, how)
     with open_engine(**how, cpus_per_task=settings.threads, notice=lambda text: console.print(text)) as opened:
         job = prepare(settings, place, resume=resume)

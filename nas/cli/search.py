@@ -90,7 +90,11 @@ StrategyOption = Annotated[
 ]
 EvaluationsOption = Annotated[
     int | None,
-    typer.Option("--evaluations", metavar="N", help="Networks to evaluate; default: 50,000, with --data 100."),
+    typer.Option(
+        "--evaluations",
+        metavar="N",
+        help="Networks to evaluate; default: 50,000, with --data 100, on nni 30.",
+    ),
 ]
 OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/NAME.")]
 NameOption = Annotated[
@@ -112,14 +116,18 @@ NetadaptOption = Annotated[
 ]
 EngineOption = Annotated[
     str,
-    typer.Option("--engine", help="Where networks are scored: in-process, pool (processes of this machine) or ray."),
+    typer.Option(
+        "--engine",
+        help="Where networks are scored: in-process, pool (processes of this machine), ray, or nni (one a trial).",
+    ),
 ]
 ParallelOption = Annotated[
     int | None,
     typer.Option(
         "--parallel",
         metavar="N",
-        help="Networks asked for at once; decides the history, the engine does not. Default: 250, with --data 10.",
+        help="Networks asked for at once; decides the history, the engine does not. Default: 250, with --data 10, "
+        "on nni 2.",
     ),
 ]
 EvaluatorOption = Annotated[
@@ -234,6 +242,7 @@ def search(
     place = run_place(out=run or out, name=name, default=_default_name(settings), resume=resume)
     if wanted.netadapt is not None:
         _slim_settings(wanted, place.path)
+    _refuse_supernet_trials(wanted)
     scoring = _scoring(wanted)
     prepared = prepare_search(settings, scoring)
     if wanted.export:
@@ -302,6 +311,12 @@ def _opened(wanted: _Wanted) -> Iterator[Engine]:
 
     console, how, parallel = note_console(), wanted.engine, wanted.settings.parallel
     _refuse_split_devices(wanted)
+    if how["engine"] == "nni":
+        console.print(
+            f"NNI scores one network a trial: {wanted.settings.evaluations} of them (--evaluations), each a process of "
+            "some seconds. For many thousands use another engine.",
+            markup=False,
+        )
     with open_engine(
         how["engine"],
         address=how["ray_address"],
@@ -333,12 +348,12 @@ def _of_options(context: typer.Context) -> _Wanted:
         space=space,
         strategy=given["strategy"] or ("learnt" if training == "differentiable" else "evolution"),
         seed=given["seed"],
-        evaluations=(50_000 if data is None else 100) if given["evaluations"] is None else given["evaluations"],
+        evaluations=_evaluations(given) if given["evaluations"] is None else given["evaluations"],
         extrapolate=given["extrapolate"],
         only_supported=given["only_supported"],
         head=given["head"],
         classes=given["classes"],
-        parallel=given["parallel"],
+        parallel=_NNI_PARALLEL if given["engine"] == "nni" and given["parallel"] is None else given["parallel"],
         threads=given["threads"],
         evaluator=given["evaluator"],
         trial_epochs=given["trial_epochs"],
@@ -352,6 +367,27 @@ def _of_options(context: typer.Context) -> _Wanted:
     return _Wanted(
         settings, images, given["export"], given["netadapt"], {name: given[name] for name in _ENGINE_OPTIONS}
     )
+
+
+_NNI_EVALUATIONS, _NNI_PARALLEL = 30, 2
+
+
+def _evaluations(given: dict[str, Any]) -> int:
+    """Return how many networks are evaluated by default."""
+    if given["engine"] == "nni":
+        return _NNI_EVALUATIONS
+    return 50_000 if given["data"] is None else 100
+
+
+def _refuse_supernet_trials(wanted: _Wanted) -> None:
+    """Raise UserError where the trials of NNI would each need the supernet."""
+    from searchspace.support.errors import UserError
+
+    if wanted.engine["engine"] == "nni" and wanted.images is not None and wanted.settings.evaluator is None:
+        raise UserError(
+            "--engine nni starts a process for each network, and with --data each would load the supernet again: add "
+            "--evaluator train, or use --engine pool or ray"
+        )
 
 
 def _pretrained(space: str | None, weights: str | None, image_size: int | None) -> tuple[str, str | None]:

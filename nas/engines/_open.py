@@ -8,7 +8,7 @@ from nas.engines._base import Engine
 from nas.engines._in_process import InProcessEngine
 from searchspace.support.errors import UserError
 
-ENGINE_NAMES = ("in-process", "pool", "ray")
+ENGINE_NAMES = ("in-process", "pool", "ray", "nni")
 
 
 def open_engine(
@@ -24,7 +24,7 @@ def open_engine(
 
     `address` joins a running Ray cluster ("auto", "host:6379"); without it Ray starts on this machine. `workers` is how
     many processes a pool has. `notice` is told of dashboards and dead workers, one sentence each. Raises UserError for
-    an unknown name, for Ray options without Ray, and where Ray is not installed or no cluster answers.
+    an unknown name, for Ray options without Ray, and where Ray or NNI is not installed or no cluster answers.
     """
     if name not in ENGINE_NAMES:
         raise UserError(f"unknown engine {name!r}: choose {', '.join(ENGINE_NAMES[:-1])} or {ENGINE_NAMES[-1]}")
@@ -38,6 +38,10 @@ def open_engine(
         from nas.engines._pool import PoolEngine
 
         return PoolEngine(workers, notice)
+    if name == "nni":
+        from nas.engines._nni import NniEngine
+
+        return NniEngine(notice)
     from nas.engines._ray import RayEngine
 
     return RayEngine(address, cpus_per_task=cpus_per_task, gpus_per_task=gpus_per_task, notice=notice)

@@ -106,7 +106,7 @@ def test_a_task_too_large_for_every_node_is_refused(ray_engine: Engine) -> None:
 
 
 def test_an_unknown_engine_and_a_stray_address_are_refused() -> None:
-    with pytest.raises(UserError, match="unknown engine 'spark': choose in-process, pool or ray"):
+    with pytest.raises(UserError, match="unknown engine 'spark': choose in-process, pool, ray or nni"):
         open_engine("spark")
     with pytest.raises(UserError, match="needs --engine ray"):
         open_engine("in-process", address="auto")

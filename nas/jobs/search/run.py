@@ -209,7 +209,7 @@ def _search(
     size = {"evaluations": settings.evaluations, "batch": settings.parallel or prepared.scoring.batch}
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
     options = TrialOptions(
-        per_network=prepared.scoring.trains,
+        per_network=prepared.scoring.trains or _one_network_a_trial(engine),
         threads=settings.threads if prepared.scoring.trains else None,
         timeout_s=timeout_s,
     )
@@ -240,14 +240,23 @@ def _search(
         )
 
 
+def _one_network_a_trial(engine: Engine) -> bool:
+    return bool(getattr(engine, "one_network_a_trial", False))
+
+
 def _driver(
     prepared: PreparedSearch, trials: Trials, engine: Engine, folder: RunFolder, outside: SearchWatch
 ) -> Callable[[SearchLoop], None] | None:
-    """Return what has Ray Tune run trainings, where they run on Ray; raises UserError for early stopping elsewhere."""
+    """Return what has Ray Tune run trainings, or NNI every network, where they run there.
+
+    Raises UserError for early stopping elsewhere than on Ray.
+    """
     settings = prepared.settings
     resources = getattr(engine, "resources", None)
     if settings.early_stopping and resources is None:
         raise UserError("--early-stopping is Ray Tune's: add --engine ray")
+    if _one_network_a_trial(engine):
+        return _nni_driver(prepared, trials, engine, folder, outside)
     if settings.evaluator != "train" or resources is None:
         return None
     from nas.jobs.search.tune import run_trials
@@ -262,6 +271,36 @@ def _driver(
             resources=resources,
             early_stopping=settings.early_stopping,
             told=lambda: outside.batch_done(loop.progress(settings.evaluations)),
+        )
+
+    return drive
+
+
+def _nni_driver(
+    prepared: PreparedSearch, trials: Trials, engine: Any, folder: RunFolder, outside: SearchWatch
+) -> Callable[[SearchLoop], None]:
+    """Return what has NNI score each network in a trial of its own."""
+    from nas.engines._nni import trials_at_once
+    from nas.jobs.search.nni_trial import program
+    from nas.jobs.search.tune import BatchOfTrials
+
+    settings = prepared.settings
+    size = settings.parallel or prepared.scoring.batch
+
+    def drive(loop: SearchLoop) -> None:
+        engine.run_trials(
+            BatchOfTrials(
+                loop,
+                trials,
+                evaluations=settings.evaluations,
+                size=size,
+                told=lambda: outside.batch_done(loop.progress(settings.evaluations)),
+            ),
+            prepared.space,
+            folder.path,
+            program(folder.path),
+            at_once=trials_at_once(size),
+            timeout_s=trials.options.timeout_s,
         )
 
     return drive
