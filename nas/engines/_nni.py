@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 import socket
+import subprocess
 import sys
 import threading
 from collections import deque
@@ -29,6 +30,8 @@ TOP1 = "default"  # the name under which NNI looks for the one figure that its p
 _WHEN = "_when"  # beside NNI's own _type and _value; its tuners leave it alone
 _FIRST_PORT, _PORTS = 8080, 100
 _PURPOSE = "--engine nni"
+# Its stdin ends without a word when this process was killed: NNI's manager would run on for ever.
+_GUARD = "import os, signal, sys; sys.stdin.read() or os.kill(int(sys.argv[1]), signal.SIGTERM)"
 
 
 def to_nni(choices: ChoiceSet) -> dict[str, Any]:
@@ -249,8 +252,10 @@ class NniEngine(InProcessEngine):
         """
         tuner = make_tuner(choices, source, self._notice)
         experiment = _experiment(choices, place, program, at_once=at_once, timeout_s=timeout_s)
+        guard: subprocess.Popen[str] | None = None
         try:
             dispatcher = _start(experiment, tuner)
+            guard = _ended_with_this(experiment._proc.pid)
             self._notice(f"NNI web portal: http://127.0.0.1:{experiment.port} (open while the search runs)")
             while not tuner.ended.wait(timeout=1.0):
                 if experiment._proc is None or experiment._proc.poll() is not None or dispatcher.worker_exceptions:
@@ -258,6 +263,8 @@ class NniEngine(InProcessEngine):
         finally:
             tuner.stop()
             experiment.stop()
+            if guard is not None:
+                guard.communicate("stopped")
         if tuner.refused is not None:
             raise tuner.refused
 
@@ -304,6 +311,12 @@ def _start(experiment: Any, tuner: Any) -> Any:
         raise UserError(f"NNI did not start: {type(error).__name__}: {error}. Use --engine in-process") from error
     threading.Thread(target=dispatcher.run, name="nni tuner", daemon=True).start()
     return dispatcher
+
+
+def _ended_with_this(process_id: int) -> subprocess.Popen[str]:
+    """Start what ends a process when this one is gone, in a session of its own; any word to it calls it off."""
+    words = [sys.executable, "-c", _GUARD, str(process_id)]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def _free_port() -> int:

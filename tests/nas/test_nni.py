@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -164,7 +167,7 @@ def test_what_the_search_refuses_ends_the_experiment() -> None:
 
 
 def test_a_missing_nni_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "nni", None)
+    monkeypatch.setitem(sys.modules, "nni", None)
     with pytest.raises(UserError, match=r"--engine nni needs the package nni.*phone-nas\[nni\]"):
         open_engine("nni")
 
@@ -193,3 +196,10 @@ def test_a_search_on_nni_writes_the_journal_of_one_in_process(tmp_path: Path) ->
     time.sleep(1)
     left = [one for one in psutil.Process().children(recursive=True) if "nni_node" in " ".join(one.cmdline())]
     assert left == []
+
+
+def test_what_is_guarded_ends_with_the_process_that_started_it() -> None:
+    sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    program = f"import os, nas.engines._nni as n; g = n._ended_with_this({sleeping.pid}); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=30).returncode == -signal.SIGKILL
+    assert sleeping.wait(timeout=30) == -signal.SIGTERM
