@@ -68,7 +68,14 @@ def progress_bar(what: str) -> Iterator[OnProgress]:
     console = note_console()
     if not console.is_terminal:
         lines = TimedLines(console, what)
-        yield lambda done, total, task: lines.update(done, total, f"{done:,} of {total:,}")
+
+        def tell(done: int, total: int, task: Task) -> None:
+            lines.update(done, total, f"{done:,} of {total:,}")
+            if _key_pressed():  # the output may go to a file while a person sits at the keyboard
+                raise KeyboardInterrupt
+
+        with _keys_seen_at_once():
+            yield tell
         return
     with _keys_seen_at_once(), Progress(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
         row = bar.add_task(what, total=None, now="any key stops")

@@ -26,7 +26,7 @@ from searchspace import resolve_network
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--budget", "60ms", "--evaluations", "1500", "--no-export")
-LONGER = ("--budget", "60ms", "--evaluations", "15000", "--no-export")
+LONGER = ("--budget", "60ms", "--evaluations", "30000", "--no-export")  # enough left to interrupt
 SEARCH_FILES = {
     "settings.yaml",
     "journal.jsonl",

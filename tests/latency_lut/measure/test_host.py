@@ -111,7 +111,8 @@ def kill(running: subprocess.Popen[str], keyboard: int) -> None:
 @pytest.mark.parametrize("stop", [press_a_key, interrupt, kill])
 def test_stopped_runs_resume(home, tiny, stop):
     command = [sys.executable, "-m", "nas.cli.app", "lut", "measure", "--device", "host", "--network"]
-    command += [str(tiny), "--network", "mnasnet_small@32", "--grid", "1"]  # enough to be stopped in the middle
+    networks = [str(tiny), "mnasnet_small@32", "mobilenet_v3_large@64", "mobilenext@64"]  # enough to stop in the middle
+    command += [networks[0], *(word for name in networks[1:] for word in ("--network", name)), "--grid", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     partial = home / "tables" / "host.csv.partial"
     keyboard, terminal = os.openpty()
@@ -127,7 +128,7 @@ def test_stopped_runs_resume(home, tiny, stop):
     assert kept >= 8 and not (home / "tables" / "host.csv").exists()
     finished = subprocess.run([*command, "--resume", "--json"], env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    assert json.loads(finished.stdout)["ops"] == len(network_ops([tiny, reference("mnasnet_small@32")]))
+    assert json.loads(finished.stdout)["ops"] == len(network_ops([tiny, *map(reference, networks[1:])]))
     assert not partial.exists()
     os.close(keyboard)
     os.close(terminal)

@@ -81,7 +81,7 @@ def _require_same(rows: Iterable[Rebuilt]) -> None:
     """Assert that what is left out covers the paper's tables as the calibration holds them."""
     have = {(row.device, row.precision, row.label, row.published_ms) for row in rows if not row.view}
     for device in PHONES:
-        for precision in Precision:
+        for precision in (Precision.FLOAT32, Precision.INT8):
             for sample in published_networks(Target(device, precision)):
                 assert (device, precision.value, sample.label, sample.latency_ms) in have, sample.label
 
