@@ -50,12 +50,12 @@ class RegularisedEvolution(Strategy):
     def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
         """Return one whose population lives through about twenty generations in a search of that many evaluations.
 
-        Children are few at a time (5 to 50), so that the best of them are parents soon: batches the size of the
+        Children are few at a time (5 to 200), so that the best of them are parents soon: batches the size of the
         population make it random search.
         """
         population = min(max(evaluations // 25, 30), 1000)
         sample = min(max(population // 4, 10), 50)
-        return cls(objective, seed, population=population, sample=sample, batch=min(max(evaluations // 250, 5), 50))
+        return cls(objective, seed, population=population, sample=sample, batch=min(max(evaluations // 250, 5), 200))
 
     @property
     def settings(self) -> Mapping[str, Any]:

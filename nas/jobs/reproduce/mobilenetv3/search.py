@@ -184,8 +184,9 @@ def _findings(context: Context, reach: Reach, found: Sequence[Sampled]) -> Findi
             f"{random_distance:.1f}. A1 lies outside the part (expansion 3, 160 channels), so at least "
             f"{_outside(a1)} of them had to differ.",
             *_effect(found),
-            "With the same w above and below the target, ACC x (LAT / T)^w only scales with T: what the controller settles "
-            "at is set by w, and runs that differ in T alone end alike. To move it, change w or make the limit hard.",
+            "With the same w above and below the target, ACC x (LAT / T)^w only scales with T: what the controller "
+            "settles at is set by w, and runs that differ in T alone end alike. To move it, change w or make the limit "
+            "hard.",
         ],
         scaled_down=_scaled_down(context),
         figures={
