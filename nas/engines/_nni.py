@@ -132,8 +132,10 @@ def make_tuner(choices: ChoiceSet, source: TrialSource, notice: Callable[[str], 
             self.ended = threading.Event()
             self.refused: BaseException | None = None
             self._lock = threading.RLock()
-            self._running: dict[int, tuple[str, dict[str, Any]]] = {}
-            self._again: deque[tuple[str, dict[str, Any]]] = deque()
+            # NNI hands parameters out in turn: after a trial that died before it asked, the next one gets its number.
+            self._trial_of: dict[int, str] = {}
+            self._pending: dict[str, dict[str, Any]] = {}
+            self._again: deque[str] = deque()
             self._losses: dict[str, int] = {}
             self._unanswered: deque[int] = deque()
             self._send: Callable[[int, dict[str, Any]], None] | None = None
@@ -161,8 +163,9 @@ def make_tuner(choices: ChoiceSet, source: TrialSource, notice: Callable[[str], 
         def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
             """Tell the source of a trial's top-1."""
             with self._lock:
-                trial, _given = self._running.pop(parameter_id, (None, None))
-                if trial is not None:
+                trial = self._trial_of.get(parameter_id, "")
+                if self._pending.pop(trial, None) is not None:
+                    self._again = deque(one for one in self._again if one != trial)
                     top1 = float(value[TOP1] if isinstance(value, Mapping) else value)
                     self._guarded(lambda: source.scored(trial, top1))
                     self._answer()
@@ -170,14 +173,16 @@ def make_tuner(choices: ChoiceSet, source: TrialSource, notice: Callable[[str], 
         def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
             """Start a trial that failed again, or tell the source that it has failed for good."""
             with self._lock:
-                if success or parameter_id not in self._running:
+                trial = self._trial_of.get(parameter_id, "")
+                if trial not in self._pending or trial in self._again:
                     return
-                trial, parameters = self._running.pop(parameter_id)
-                self._losses[trial] = count = self._losses.get(trial, 0) + 1
+                self._losses[trial] = count = self._losses.get(trial, 0) + (not success)
                 if count < ATTEMPTS:
-                    notice(f"an NNI trial failed (number {parameter_id}): starting it again")
-                    self._again.append((trial, parameters))
+                    if not success:
+                        notice(f"an NNI trial failed (number {parameter_id}): starting it again")
+                    self._again.append(trial)
                 else:
+                    del self._pending[trial]
                     notice(f"an NNI trial failed (number {parameter_id}): given up after {count} attempts")
                     self._guarded(lambda: source.failed(trial, "its NNI trials failed; see their stderr in folder nni"))
                 self._answer()
@@ -185,23 +190,24 @@ def make_tuner(choices: ChoiceSet, source: TrialSource, notice: Callable[[str], 
         def stop(self) -> None:
             """Give nothing more to the source, and nothing of it: waits for a call that is under way."""
             with self._lock:
-                self._running.clear()
+                self._pending.clear()
                 self.ended.set()
 
         def _next(self, parameter_id: int) -> dict[str, Any] | None:
             if self.ended.is_set():
                 return None
             if self._again:
-                self._running[parameter_id] = self._again.popleft()
-                return self._running[parameter_id][1]
+                self._trial_of[parameter_id] = trial = self._again.popleft()
+                return self._pending[trial]
             trial = str(parameter_id)
             genotype = self._guarded(lambda: source.next(trial))
             if source.finished:
                 self.ended.set()
             if genotype is None:
                 return None
-            self._running[parameter_id] = (trial, to_parameters(choices, genotype))
-            return self._running[parameter_id][1]
+            self._trial_of[parameter_id] = trial
+            self._pending[trial] = to_parameters(choices, genotype)
+            return self._pending[trial]
 
         def _answer(self) -> None:
             """Answer the questions that are still open, as far as there are networks."""
