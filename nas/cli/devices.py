@@ -12,6 +12,8 @@ from nas.cli._common import JsonOption, output_console, print_json
 from searchspace.reference import reference
 from searchspace.support.errors import UserError
 
+_FILE_WIDTH = 200  # characters
+
 
 def devices(json: JsonOption = False) -> None:
     """The phones with a table, and how far to trust each.
@@ -50,6 +52,8 @@ def devices(json: JsonOption = False) -> None:
         texts = name, made.soc, made.precision.value, made.cores, made.method.value, error, _interval(table)
         shown.add_row(*map(Text, texts))
     console = output_console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH  # a file or pipe has no edge to wrap names at
     console.print(shown)
     for line in _further(found):
         console.print(line, markup=False, soft_wrap=True)
