@@ -70,7 +70,7 @@ def run_tables(context: Context) -> Findings:
             "Kin are the family's other widths, resolutions and variants on the same phone and precision, on every "
             "scale. The tables of Pixel 2, Pixel 3 and int8 take their structure from those of Pixel 1 and Pixel 4, "
             "which have seen the networks on those phones.",
-            "Table 5 is what a left-out fit cannot foretell: without V3-Large and its variants hardly anything says "
+            "Table 5 is what a left-out fit cannot predict: without V3-Large and its variants hardly anything says "
             "what h-swish costs on the paper's runtime. With its rows the table gives them back.",
         ],
         figures=figures | {"rows": [row._asdict() for row in rows]},
