@@ -46,7 +46,7 @@ def _sections(folder: str, title: str, findings: Findings) -> list[Section]:
     note = f"Made smaller than the paper's: {findings.scaled_down}" if findings.scaled_down else ""
     if findings.comparisons:
         rows = [(entry.what, entry.paper, entry.ours, entry.why) for entry in findings.comparisons]
-        paragraphs += sections.table(("", "paper", "ours", "why they differ"), rows, numbers=(1, 2))
+        paragraphs += sections.table(("", "paper", "ours", "why they differ"), rows)
     found.append(Section(title, paragraphs, note))
     for table in findings.tables:
         numbers = range(table.numbers, len(table.columns))
