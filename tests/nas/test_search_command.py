@@ -48,6 +48,8 @@ def search(*arguments: str, status: int = 0):
 def start(*arguments: str, **options) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "nas.cli.app", "search", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # A shell that runs the tests in the background has Ctrl-C ignored in all they start; a user's has not.
+    options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )

@@ -116,7 +116,15 @@ def test_stopped_runs_resume(home, tiny, stop):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     partial = home / "tables" / "host.csv.partial"
     keyboard, terminal = os.openpty()
-    running = subprocess.Popen(command, env=environment, stdin=terminal, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored in all they start; a user's has not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and partial.read_text().count("\n") > 8):
         time.sleep(0.02)
