@@ -16,7 +16,7 @@ from nas.jobs.reproduce.mobilenetv3.sizes import size_of
 from nas.jobs.reproduce.mobilenetv3.slim import A1, FOUND
 from nas.jobs.reproduce.mobilenetv3.switches import redesigned
 from nas.jobs.reproduce.mobilenetv3.training import Trained, train_all, training_told
-from nas.jobs.reproduce.pipeline import Context
+from nas.jobs.reproduce.pipeline import Context, opened
 from nas.jobs.search.ask_tell import Progress
 from nas.jobs.search.files import FRONT_CSV
 from nas.jobs.search.run import prepare_search, run_to_folder
@@ -25,7 +25,7 @@ from nas.jobs.search.settings import SearchSettings
 from nas.predictor import score_network, shipped_predictor
 from nas.report.drawing import ACCENT, SERIES, new_drawing, tidy, write_picture
 from nas.report.pictures import Point
-from nas.runs import RunFolder, RunPlace
+from nas.runs import RunFolder
 from searchspace.architecture import Architecture
 from searchspace.reference import reference
 from searchspace.text import parse
@@ -96,9 +96,7 @@ def _front(context: Context) -> list[Point]:
     path = context.folder / "front"
     if not RunFolder(path).is_complete:
         prepared = prepare_search(settings, PredictedScoring(settings.seed))
-        place, chosen = RunPlace(path), settings.as_dict()
-        resume = (path / "settings.yaml").exists()
-        folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "search")
+        folder = opened(path, settings.as_dict(), "search")
 
         def progress(one: Progress) -> None:
             context.report(one.evaluations, one.total)

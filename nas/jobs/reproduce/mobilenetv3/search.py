@@ -17,7 +17,7 @@ from nas.jobs.reproduce.findings import Comparison, Findings, Picture, Table
 from nas.jobs.reproduce.mobilenetv3.blocks import side_by_side
 from nas.jobs.reproduce.mobilenetv3.sampled import LATENCIES, Sampled, draw_sampled
 from nas.jobs.reproduce.mobilenetv3.sizes import size_of
-from nas.jobs.reproduce.pipeline import Context
+from nas.jobs.reproduce.pipeline import Context, opened
 from nas.jobs.search.ask_tell import Progress
 from nas.jobs.search.journal import read_batches
 from nas.jobs.search.run import PreparedSearch, prepare_search, run_to_folder
@@ -25,7 +25,7 @@ from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import Objective
 from nas.report.drawing import write_picture
-from nas.runs import RunFolder, RunPlace
+from nas.runs import RunFolder
 from nas.runs.folder import JOURNAL
 from nas.strategies import make_strategy
 from searchspace.architecture import Architecture
@@ -110,9 +110,7 @@ def _searched(context: Context, search: Search, reach: Reach, number: int) -> Sa
         prepared = _without_ceiling(prepared, reach)
     path = context.folder / search.name
     if not RunFolder(path).is_complete:
-        place, chosen = RunPlace(path), settings.as_dict()
-        resume = (path / "settings.yaml").exists()
-        folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "search")
+        folder = opened(path, settings.as_dict(), "search")
 
         def progress(one: Progress) -> None:
             context.report(number + one.evaluations / one.total, len(SEARCHES))

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
 from nas.jobs.cells.run import prepare_search, prepare_training, run_search, run_training
 from nas.jobs.cells.settings import CELL_SPACES, CellSearchSettings, CellTrainSettings
+from nas.jobs.compare.run import interval
 from nas.jobs.reproduce.findings import Comparison, Findings, Table
 from nas.jobs.reproduce.pipeline import Context
 from nas.jobs.reproduce.settings import Scale
 from nas.runs import RunPlace
 from nas.training.execution import Execution, default_execution
 from searchspace.cells import CellSpace
-
-_T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for the mean of so many, two-sided 95 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +166,14 @@ _WHY = "trained for minutes, not days: compare rank and parameters only"
 def _with_interval(values: Sequence[float]) -> str:
     if len(values) < 2:
         return f"{values[0]:.2f}"
-    half = _T_95.get(len(values), 2.0) * stdev(values) / len(values) ** 0.5
-    return f"{mean(values):.2f} ± {half:.2f}"
+    return f"{mean(values):.2f} ± {_half_interval(values):.2f}"
+
+
+def _half_interval(values: Sequence[float]) -> float:
+    """Return half the width of the 95 % interval of the mean of at least two values."""
+    found = interval(np.array(values))
+    assert found is not None
+    return (found[1] - found[0]) / 2
 
 
 def _conclusions(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -184,7 +189,7 @@ def _conclusions(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     errors = {name: [one["error"] for one in found[name]] for name in (best, worst)}
     if all(len(values) > 1 for values in errors.values()):
         gap = mean(errors[worst]) - mean(errors[best])
-        half = sum(_T_95.get(len(v), 2.0) ** 2 * stdev(v) ** 2 / len(v) for v in errors.values()) ** 0.5
+        half = sum(_half_interval(v) ** 2 for v in errors.values()) ** 0.5
         decided = "is larger" if gap > half else "is not larger"
         lines.append(f"The widest gap in error here, {gap:.2f} points, {decided} than its 95 % interval, ±{half:.2f}.")
     return lines
