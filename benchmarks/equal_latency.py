@@ -28,7 +28,9 @@ import yaml
 from latency_lut import LatencyTable
 from latency_lut.devices import load_device
 from latency_lut.predict import predict
-from nas.jobs.train.run import TrainSettings, prepare, run_job
+from nas.jobs.train.prepare import prepare
+from nas.jobs.train.run import run_job
+from nas.jobs.train.settings import TrainSettings
 from nas.training.execution import default_execution
 from nas.training.history import EpochRecord
 from searchspace.architecture import Architecture

@@ -17,7 +17,9 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator
-from nas.jobs.search.ask_tell import FoundNetwork, Progress, SearchResult, run_search, search_header
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.found import FoundNetwork, Progress, SearchResult
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.objectives import Objective, Values

@@ -14,7 +14,7 @@ from searchspace.support.quantities import milliseconds
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.jobs.search.ask_tell import Progress
+    from nas.jobs.search.found import Progress
     from nas.jobs.search.page import SearchSummary
     from nas.jobs.search.scoring import Watch
 

@@ -229,7 +229,8 @@ def search(
       nas search --resume runs/NAME                go on after an interruption
     """
     from nas.cli._search_display import print_summary, run_progress
-    from nas.jobs.search.run import prepare_search, require_exporter, run_to_folder
+    from nas.jobs.search.prepare import prepare_search
+    from nas.jobs.search.run import require_exporter, run_to_folder
     from nas.runs import RunFolder, run_place
 
     if run is not None:

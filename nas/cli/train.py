@@ -26,7 +26,8 @@ from nas.data_kinds import DATA_KINDS
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.jobs.train.run import TrainJob, TrainSettings
+    from nas.jobs.train.prepare import TrainJob
+    from nas.jobs.train.settings import TrainSettings
     from nas.runs import RunPlace
     from nas.training.execution import Execution
 
@@ -134,7 +135,7 @@ def train(
         return
     if head is not None:
         raise UserError(f"--head {head} goes with --task detection or segmentation")
-    from nas.jobs.train.run import TrainSettings
+    from nas.jobs.train.settings import TrainSettings
     from nas.runs import run_place
     from nas.training import distributed
 
@@ -185,7 +186,8 @@ def _run(
     export: bool,
 ) -> tuple[dict[str, Any], Path]:
     from nas.cli._train_progress import DecodingProgress, TrainProgress
-    from nas.jobs.train.run import prepare, run_job
+    from nas.jobs.train.prepare import prepare
+    from nas.jobs.train.run import run_job
     from nas.training import distributed
     from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 

@@ -1,6 +1,7 @@
-"""NNI 3.0: a space in its search-space form, the search loop as its tuner, trials by its local training service.
+"""NNI 3.0: the trials of a search by its local training service.
 
-All that knows NNI is here and in `nas.jobs.search.nni_trial`, the program that NNI starts for each network.
+All that knows NNI is here, in `_nni_space`, `_nni_tuner` and in `nas.jobs.search.nni_trial`, the program that NNI
+starts for each network.
 """
 
 from __future__ import annotations
@@ -13,221 +14,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from nas.engines._base import ATTEMPTS
 from nas.engines._in_process import InProcessEngine
-from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
+from nas.engines._nni_space import to_nni
+from nas.engines._nni_tuner import PURPOSE, TrialSource, make_tuner
+from searchspace.choices import ChoiceSet
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
 
-TOP1 = "default"  # the name under which NNI looks for the one figure that its portal draws
-_WHEN = "_when"  # beside NNI's own _type and _value; its tuners leave it alone
 _FIRST_PORT, _PORTS = 8080, 100
-_PURPOSE = "--engine nni"
 # Its stdin ends without a word when this process was killed: NNI's manager would run on for ever.
 _GUARD = "import os, signal, sys; sys.stdin.read() or os.kill(int(sys.argv[1]), signal.SIGTERM)"
-
-
-def to_nni(choices: ChoiceSet) -> dict[str, Any]:
-    """Return a space in NNI's search-space form: each choice by its path, conditions beside it under `_when`."""
-    return {choice.path: _entry(choice) for choice in choices.choices}
-
-
-def from_nni(search_space: Mapping[str, Any]) -> ChoiceSet:
-    """Return the choices that `to_nni` wrote; raises UserError for anything else than choices."""
-    read = []
-    for path, entry in search_space.items():
-        if (
-            not isinstance(entry, Mapping)
-            or entry.get("_type") != "choice"
-            or not isinstance(entry.get("_value"), list)
-        ):
-            raise UserError(f"{path} of the search space is {entry!r:.80}, expected _type choice and a list as _value")
-        when = tuple(Condition(at, frozenset(map(_plain, values))) for at, values in entry.get(_WHEN, {}).items())
-        read.append(Choice(path, tuple(map(_plain, entry["_value"])), when))
-    return ChoiceSet(read)
-
-
-def to_parameters(choices: ChoiceSet, genotype: Genotypes) -> dict[str, Any]:
-    """Return one network, shape (choices,), as NNI's parameters: the values of its active choices, by path."""
-    active = choices.active(genotype[None])[0]
-    rows = zip(choices.choices, genotype.tolist(), active.tolist(), strict=True)
-    return {choice.path: choice.values[index] for choice, index, matters in rows if matters}
-
-
-def from_parameters(choices: ChoiceSet, parameters: Mapping[str, Any]) -> Genotypes:
-    """Return the genotype, shape (choices,), of NNI's parameters; values of inactive choices are let go.
-
-    Raises UserError for a choice that the space does not have, a value it does not take, or an active choice left out.
-    """
-    unknown = sorted(set(parameters) - set(choices.index))
-    if unknown:
-        raise UserError(f"the space has no choice {unknown[0]!r:.60}; its choices are {', '.join(choices.index):.200}")
-    genotype = np.zeros(len(choices.choices), dtype=np.uint8)
-    for i, choice in enumerate(choices.choices):
-        if choice.path in parameters:
-            value = _plain(parameters[choice.path])
-            if value not in choice.values:
-                raise UserError(f"{choice.path} is {value!r:.60}, expected one of {choice.values}")
-            genotype[i] = choice.values.index(value)
-    for choice, matters in zip(choices.choices, choices.active(genotype[None])[0].tolist(), strict=True):
-        if matters and choice.path not in parameters:
-            raise UserError(f"{choice.path} is left out and decides the network: give one of {choice.values}")
-    checked: Genotypes = choices.check(genotype)[0]
-    return checked
-
-
-def _entry(choice: Choice) -> dict[str, Any]:
-    entry: dict[str, Any] = {"_type": "choice", "_value": list(choice.values)}
-    if choice.when:
-        entry[_WHEN] = {one.path: sorted(one.values) for one in choice.when}
-    return entry
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of a space for one of JSON."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-class TrialSource(Protocol):
-    """Gives networks one at a time and takes what came of them in any order."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything has been evaluated."""
-        ...
-
-    def next(self, trial: str) -> Genotypes | None:
-        """Return the network, shape (choices,), that a trial is to score; None while there is none."""
-        ...
-
-    def scored(self, trial: str, top1: float) -> None:
-        """Take the top-1 in percent of a trial."""
-        ...
-
-    def failed(self, trial: str, message: str) -> None:
-        """Take that a trial has failed for good."""
-        ...
-
-
-def make_tuner(choices: ChoiceSet, source: TrialSource, notice: Callable[[str], None] = lambda message: None) -> Any:
-    """Return an `nni.tuner.Tuner` that hands out what the source gives and tells it what came of it.
-
-    Its event `ended` is set when everything is evaluated or the source raised, which is then in `refused`. A trial that
-    fails is started again, `ATTEMPTS` times in all. Raises UserError when NNI is missing.
-    """
-    base: Any = optional_import("nni.tuner", purpose=_PURPOSE, extra="nni").Tuner
-
-    class LoopTuner(base):  # type: ignore[misc]
-        """Gives the networks of a search to NNI; calls may come from several threads."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.ended = threading.Event()
-            self.refused: BaseException | None = None
-            self._lock = threading.RLock()
-            # NNI hands parameters out in turn: after a trial that died before it asked, the next one gets its number.
-            self._trial_of: dict[int, str] = {}
-            self._pending: dict[str, dict[str, Any]] = {}
-            self._again: deque[str] = deque()
-            self._losses: dict[str, int] = {}
-            self._unanswered: deque[int] = deque()
-            self._send: Callable[[int, dict[str, Any]], None] | None = None
-
-        def update_search_space(self, search_space: Mapping[str, Any]) -> None:
-            """Raise UserError for another space than that of the search."""
-            if from_nni(search_space).choices != choices.choices:
-                raise UserError("the search space is not that of the search: it cannot be changed on the way")
-
-        def generate_multiple_parameters(
-            self, parameter_id_list: Sequence[int], st_callback: Any = None, **_: Any
-        ) -> list[dict[str, Any]]:
-            """Return a network for each id; for ids that are left it comes later, by `st_callback`."""
-            with self._lock:
-                self._send = st_callback
-                made: list[dict[str, Any]] = []
-                for position, parameter_id in enumerate(parameter_id_list):
-                    parameters = self._next(parameter_id)
-                    if parameters is None:
-                        self._unanswered.extend(parameter_id_list[position:])
-                        break
-                    made.append(parameters)
-                return made
-
-        def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
-            """Tell the source of a trial's top-1."""
-            with self._lock:
-                trial = self._trial_of.get(parameter_id, "")
-                if self._pending.pop(trial, None) is not None:
-                    self._again = deque(one for one in self._again if one != trial)
-                    top1 = float(value[TOP1] if isinstance(value, Mapping) else value)
-                    self._guarded(lambda: source.scored(trial, top1))
-                    self._answer()
-
-        def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
-            """Start a trial that failed again, or tell the source that it has failed for good."""
-            with self._lock:
-                trial = self._trial_of.get(parameter_id, "")
-                if trial not in self._pending or trial in self._again:
-                    return
-                self._losses[trial] = count = self._losses.get(trial, 0) + (not success)
-                if count < ATTEMPTS:
-                    if not success:
-                        notice(f"an NNI trial failed (number {parameter_id}): starting it again")
-                    self._again.append(trial)
-                else:
-                    del self._pending[trial]
-                    notice(f"an NNI trial failed (number {parameter_id}): given up after {count} attempts")
-                    self._guarded(lambda: source.failed(trial, "its NNI trials failed; see their stderr in folder nni"))
-                self._answer()
-
-        def stop(self) -> None:
-            """Give nothing more to the source, and nothing of it: waits for a call that is under way."""
-            with self._lock:
-                self._pending.clear()
-                self.ended.set()
-
-        def _next(self, parameter_id: int) -> dict[str, Any] | None:
-            if self.ended.is_set():
-                return None
-            if self._again:
-                self._trial_of[parameter_id] = trial = self._again.popleft()
-                return self._pending[trial]
-            trial = str(parameter_id)
-            genotype = self._guarded(lambda: source.next(trial))
-            if source.finished:
-                self.ended.set()
-            if genotype is None:
-                return None
-            self._trial_of[parameter_id] = trial
-            self._pending[trial] = to_parameters(choices, genotype)
-            return self._pending[trial]
-
-        def _answer(self) -> None:
-            """Answer the questions that are still open, as far as there are networks."""
-            if source.finished:
-                self.ended.set()
-            while self._unanswered and self._send is not None:
-                parameters = self._next(self._unanswered[0])
-                if parameters is None:
-                    return
-                self._send(self._unanswered.popleft(), parameters)
-
-        def _guarded(self, call: Callable[[], Any]) -> Any:
-            try:
-                return call()
-            except BaseException as error:  # of another thread than the one that waits: raised again there
-                self.refused = error
-                self.ended.set()
-                return None
-
-    return LoopTuner()
 
 
 class NniEngine(InProcessEngine):
@@ -238,8 +38,8 @@ class NniEngine(InProcessEngine):
     def __init__(self, notice: Callable[[str], None] = lambda message: None) -> None:
         """Raise UserError, naming the extra, when NNI is missing."""
         super().__init__(notice)
-        optional_import("nni", purpose=_PURPOSE, extra="nni")
-        optional_import("nni.experiment", purpose=_PURPOSE, extra="nni")
+        optional_import("nni", purpose=PURPOSE, extra="nni")
+        optional_import("nni.experiment", purpose=PURPOSE, extra="nni")
 
     def run_trials(
         self,
@@ -278,8 +78,8 @@ class NniEngine(InProcessEngine):
 def _experiment(
     choices: ChoiceSet, place: Path, program: Sequence[str], *, at_once: int, timeout_s: float | None
 ) -> Any:
-    nni = optional_import("nni.experiment", purpose=_PURPOSE, extra="nni")
-    optional_import("nni.runtime.log", purpose=_PURPOSE, extra="nni").silence_stdout()
+    nni = optional_import("nni.experiment", purpose=PURPOSE, extra="nni")
+    optional_import("nni.runtime.log", purpose=PURPOSE, extra="nni").silence_stdout()
     logging.getLogger("nni").propagate = False
     folder = place.resolve() / "nni"
     code = folder / "code"  # NNI copies this folder for the trials: they need nothing of it
@@ -306,7 +106,7 @@ def _command(program: Sequence[str]) -> str:
 
 def _start(experiment: Any, tuner: Any) -> Any:
     """Start NNI's manager on a free port and join it as its tuner; raises UserError when it does not start."""
-    messages = optional_import("nni.runtime.msg_dispatcher", purpose=_PURPOSE, extra="nni")
+    messages = optional_import("nni.runtime.msg_dispatcher", purpose=PURPOSE, extra="nni")
     port = _free_port()
     channel = f"ws://localhost:{port}/tuner"
     try:

@@ -9,7 +9,7 @@ import pytest
 from latency_lut.devices import load_device
 from latency_lut.limits import doubtful_kinds, doubts, require_above_constant
 from latency_lut.table import EXCLUDED_MS
-from nas.jobs.search.run import price
+from nas.jobs.search.prepare import price
 from nas.jobs.search.settings import SearchSettings
 from searchspace.ops import Op, OpKind
 from searchspace.space import load_space

@@ -18,9 +18,11 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.cli.app import app
 from nas.engines import InProcessEngine, open_engine
-from nas.engines._nni import from_nni, from_parameters, make_tuner, to_nni, to_parameters
+from nas.engines._nni_space import from_nni, from_parameters, to_nni, to_parameters
+from nas.engines._nni_tuner import make_tuner
 from nas.evaluators.testing import FaultyEvaluator
-from nas.jobs.search.ask_tell import run_search, search_header
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.trials import TrialOptions, Trials
 from nas.jobs.search.tune import BatchOfTrials

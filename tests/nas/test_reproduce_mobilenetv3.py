@@ -35,7 +35,7 @@ from nas.jobs.reproduce.mobilenetv3.tables import error_pct, run_tables
 from nas.jobs.reproduce.pipeline import Context
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale
 from nas.jobs.slim.settings import SlimSettings
-from nas.jobs.train.run import TrainSettings
+from nas.jobs.train.settings import TrainSettings
 from searchspace.architecture import Activation
 from searchspace.reference import reference
 from searchspace.support.errors import UserError

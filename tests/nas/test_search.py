@@ -15,7 +15,9 @@ from latency_lut import predict
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.evaluators import PredictorEvaluator
-from nas.jobs.search.ask_tell import Progress, SearchResult, run_search, space_fingerprint
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.found import Progress, SearchResult
+from nas.jobs.search.header import space_fingerprint
 from nas.jobs.search.journal import Journal
 from nas.objectives import Objective
 from nas.predictor import score_network, shipped_predictor
@@ -190,8 +192,7 @@ def test_the_fingerprint_of_a_space_is_its_content(tmp_path):
     one, again, other = (load_space(name) for name in ("mobilenetv3", "mobilenetv3", "mnasnet"))
     assert space_fingerprint(one) == space_fingerprint(again) != space_fingerprint(other)
     code = (
-        "import nas.jobs.search.ask_tell as s, searchspace.space as p;"
-        "print(s.space_fingerprint(p.load_space('mnasnet')))"
+        "import nas.jobs.search.header as s, searchspace.space as p;print(s.space_fingerprint(p.load_space('mnasnet')))"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]

@@ -17,7 +17,9 @@ from latency_lut.devices import load_device
 from nas.cli.app import app
 from nas.engines import Engine, InProcessEngine, open_engine
 from nas.evaluators.testing import FAULTS, FaultyEvaluator
-from nas.jobs.search.ask_tell import Progress, run_search, search_header
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.found import Progress
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
 from nas.jobs.search.trials import TRIALS, TrialOptions, Trials
 from nas.jobs.search.watching import SearchWatch

@@ -10,9 +10,11 @@ from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
 from nas.data import load_data
 from nas.evaluators import SupernetEvaluator
-from nas.jobs.search.ask_tell import FoundNetwork
-from nas.jobs.search.run import SearchSettings, prepare_search, run_to_folder
+from nas.jobs.search.found import FoundNetwork
+from nas.jobs.search.prepare import prepare_search
+from nas.jobs.search.run import run_to_folder
 from nas.jobs.search.scoring import Watch
+from nas.jobs.search.settings import SearchSettings
 from nas.jobs.search.supernet_scoring import open_scoring
 from nas.runs import RunFolder
 from nas.supernets.reuse import identity_of_images, refuse_other_images

@@ -14,7 +14,9 @@ from latency_lut.devices import load_device
 from nas.cli.app import app
 from nas.engines import InProcessEngine
 from nas.evaluators.testing import FaultyEvaluator
-from nas.jobs.search.ask_tell import SearchResult, run_search, search_header
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.found import SearchResult
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal, read_batches
 from nas.jobs.search.trials import TrialOptions, Trials
 from nas.jobs.search.tune import BatchOfTrials

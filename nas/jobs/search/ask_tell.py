@@ -1,4 +1,4 @@
-"""The search loop: ask, price, filter, evaluate, journal, tell; then the winner and the Pareto front.
+"""The search loop: ask, price, filter, evaluate, journal, tell.
 
 Networks over the ceiling never reach the evaluator, and no genotype is evaluated twice (where a space writes one
 network in several ways, each of them is). A strategy is told every network it
@@ -8,67 +8,22 @@ before the strategy hears of it, so that a killed search goes on, by replay, to 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator, check_top1
+from nas.jobs.search.found import FoundNetwork, FrontCosts, Progress, SearchResult, found_network, result_of
 from nas.jobs.search.journal import Journal
-from nas.objectives import JointCost, Objective, Results, Values, front_of, joined
+from nas.objectives import Objective, Results, Values, front_of, joined
 from nas.strategies import Strategy
-from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace
 from searchspace.support.errors import UserError
-from searchspace.support.files import sha256_text
 
 _FRUITLESS = 100  # questions in a row that bring nothing affordable before a strategy is given up
 _ALL_FAILED = 3  # batches in a row of which every network failed before a search is given up
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundNetwork:
-    """One network a search found: top-1 in percent, latency with its 90 % interval in ms."""
-
-    architecture: Architecture
-    genotype: tuple[int, ...]
-    top1: float
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """The most accurate network within the budget, the front around it, fastest first, and all that was evaluated."""
-
-    winner: FoundNetwork
-    front: tuple[FoundNetwork, ...]
-    evaluations: int
-    evaluated: Results = field(compare=False)
-
-
-FrontCosts = Callable[[Genotypes], Sequence[Values]]
-"""Gives the metrics that a front trades against top-1: genotypes of shape (n, choices) in, arrays of shape (n,) out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a search is: networks evaluated of how many, and the best within the budget so far (None: none yet).
-
-    `front` is how many networks stand on the front of top-1 and latency.
-    """
-
-    evaluations: int
-    total: int
-    top1: float | None
-    latency_ms: float | None
-    front: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,51 +41,6 @@ class Asked:
     def new(self) -> Genotypes:
         """The networks to score, shape (rows, choices)."""
         return self.proposals[list(self.rows)]
-
-
-def search_header(
-    objective: Objective,
-    strategy: Strategy,
-    evaluator: Evaluator,
-    table: LatencyTable,
-    *,
-    evaluations: int,
-    batch: int,
-) -> dict[str, Any]:
-    """Return all that decides a search, for its journal: a search is resumed only under an equal header."""
-    return {
-        "space": objective.space.name,
-        "space_sha256": space_fingerprint(objective.space),
-        "table": table.provenance.device,
-        "table_sha256": table.sha256,
-        "evaluator": evaluator.label,
-        "evaluator_sha256": evaluator.fingerprint,
-        "strategy": strategy.name,
-        "strategy_settings": dict(strategy.settings),
-        "seed": strategy.seed,
-        "budget_ms": objective.budget_ms,
-        "ceiling_ms": objective.ceiling_ms,
-        "evaluations": evaluations,
-        "batch": batch,
-        **_further_limits(objective),
-    }
-
-
-def _further_limits(objective: Objective) -> dict[str, Any]:
-    """Return what a journal's header adds where several budgets are kept."""
-    if not isinstance(objective.cost, JointCost):
-        return {}
-    further = objective.cost.parts[1:]
-    return {"also": {one.device: {"limit_ms": one.limit_ms, "table_sha256": one.cost.table.sha256} for one in further}}
-
-
-def space_fingerprint(space: SearchSpace) -> str:
-    """Return a hash of all that a space file says, equal in every process."""
-
-    def plain(value: Any) -> Any:
-        return sorted(value) if isinstance(value, frozenset) else str(value)
-
-    return sha256_text(json.dumps(asdict(space.spec), sort_keys=True, default=plain))
 
 
 def run_search(
@@ -270,7 +180,7 @@ class SearchLoop:
         self._front = front.rows(front_of(front.top1, [front.latency_ms]))
         index = self.objective.best(results)
         if index is not None and self._beats_best(results, index):
-            self._best = _found(self.objective, results, index)
+            self._best = found_network(self.objective, results, index)
             self._best_key = (-float(results.top1[index]), float(results.latency_ms[index]))
 
     def _beats_best(self, results: Results, index: int) -> bool:
@@ -291,28 +201,3 @@ class SearchLoop:
                 "allow more evaluations or a larger budget"
             )
         return result_of(self.objective, joined(self._history), front)
-
-
-def result_of(objective: Objective, results: Results, front: FrontCosts | None = None) -> SearchResult:
-    """Return the winner and the front of evaluated networks, one of which at least keeps the budget."""
-    best = objective.best(results)
-    if best is None:
-        raise UserError(f"none of the {len(results):,} networks evaluated fits {objective.budget_ms:g} ms")
-    costs = [results.latency_ms] if front is None else front(results.genotypes)
-    chosen = tuple(_found(objective, results, int(index)) for index in front_of(results.top1, costs))
-    return SearchResult(
-        winner=_found(objective, results, best), front=chosen, evaluations=len(results), evaluated=results
-    )
-
-
-def _found(objective: Objective, results: Results, index: int) -> FoundNetwork:
-    genotype, cost = results.genotypes[index], objective.first_cost
-    low_ms, high_ms = cost.interval_ms(genotype[None])
-    return FoundNetwork(
-        architecture=objective.space.decode(genotype),
-        genotype=tuple(genotype.tolist()),
-        top1=float(results.top1[index]),
-        latency_ms=float(cost.latency_ms(genotype[None])[0]),
-        low_ms=float(low_ms[0]),
-        high_ms=float(high_ms[0]),
-    )

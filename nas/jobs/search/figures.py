@@ -13,8 +13,8 @@ from nas.objectives import peak_activation_bytes as peak_bytes
 from searchspace.heads import HeadedNetwork
 
 if TYPE_CHECKING:
-    from nas.jobs.search.ask_tell import FoundNetwork, SearchResult
-    from nas.jobs.search.run import Priced
+    from nas.jobs.search.found import FoundNetwork, SearchResult
+    from nas.jobs.search.prepare import Priced
 
 
 @dataclass(frozen=True, kw_only=True)

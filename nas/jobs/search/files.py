@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nas.jobs.search.ask_tell import FoundNetwork
 from nas.jobs.search.figures import Figures
+from nas.jobs.search.found import FoundNetwork
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report.drawing import write_picture
 from nas.report.pictures import draw_front

@@ -11,9 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from nas.engines._nni import from_parameters
+from nas.engines._nni_space import from_parameters
 from nas.evaluators import Evaluator, check_top1
-from nas.jobs.search.run import price
+from nas.jobs.search.prepare import price
 from nas.jobs.search.scoring import PredictedScoring, Scoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.runs import RunFolder

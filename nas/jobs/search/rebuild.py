@@ -9,12 +9,12 @@ from typing import Any
 from latency_lut import predict
 from nas.bounds import Bound
 from nas.export import ExportRecord
-from nas.jobs.search.ask_tell import SearchResult, result_of
 from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import EXPORT_JSON, REPORT
+from nas.jobs.search.found import SearchResult, result_of
 from nas.jobs.search.journal import read_batches
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
-from nas.jobs.search.run import Priced, front_costs, latency_front, price
+from nas.jobs.search.prepare import Priced, front_costs, latency_front, price
 from nas.jobs.search.scoring import PredictedScoring
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import joined

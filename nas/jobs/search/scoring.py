@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nas.evaluators import Evaluator, PredictorEvaluator
 from nas.export import ExportRecord, export_network
-from nas.jobs.search.ask_tell import FoundNetwork, Progress
+from nas.jobs.search.found import FoundNetwork, Progress
 from nas.objectives import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.evaluators import Evaluator, SupernetEvaluator
-from nas.jobs.search.ask_tell import FoundNetwork
+from nas.jobs.search.found import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
 from nas.objectives import Objective, Values
 from nas.runs.folder import FRONT_WEIGHTS, RunFolder, front_file

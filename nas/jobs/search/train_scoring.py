@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.evaluators import Evaluator, TrainEvaluator
-from nas.jobs.search.ask_tell import FoundNetwork
+from nas.jobs.search.found import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, Watch
 from nas.jobs.search.supernet_scoring import SupernetScoring, open_scoring
 from nas.objectives import Objective

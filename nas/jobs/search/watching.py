@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nas.engines import Engine
-from nas.jobs.search.ask_tell import Progress
+from nas.jobs.search.found import Progress
 from nas.jobs.search.trials import Trials
 from nas.report.live import LivePage
 from searchspace.support.quantities import milliseconds

@@ -17,9 +17,10 @@ from nas.jobs.reproduce.mobilenetv3.slim import A1, FOUND
 from nas.jobs.reproduce.mobilenetv3.switches import redesigned
 from nas.jobs.reproduce.mobilenetv3.training import Trained, train_all, training_told
 from nas.jobs.reproduce.pipeline import Context, opened
-from nas.jobs.search.ask_tell import Progress
 from nas.jobs.search.files import FRONT_CSV
-from nas.jobs.search.run import prepare_search, run_to_folder
+from nas.jobs.search.found import Progress
+from nas.jobs.search.prepare import prepare_search
+from nas.jobs.search.run import run_to_folder
 from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.predictor import score_network, shipped_predictor

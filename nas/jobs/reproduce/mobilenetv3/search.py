@@ -18,9 +18,10 @@ from nas.jobs.reproduce.mobilenetv3.blocks import side_by_side
 from nas.jobs.reproduce.mobilenetv3.sampled import LATENCIES, Sampled, draw_sampled
 from nas.jobs.reproduce.mobilenetv3.sizes import size_of
 from nas.jobs.reproduce.pipeline import Context, opened
-from nas.jobs.search.ask_tell import Progress
+from nas.jobs.search.found import Progress
 from nas.jobs.search.journal import read_batches
-from nas.jobs.search.run import PreparedSearch, prepare_search, run_to_folder
+from nas.jobs.search.prepare import PreparedSearch, prepare_search
+from nas.jobs.search.run import run_to_folder
 from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import Objective

@@ -9,7 +9,9 @@ from typing import Any
 
 from nas.jobs.reproduce.mobilenetv3.sizes import require_images, size_of
 from nas.jobs.reproduce.pipeline import Context
-from nas.jobs.train.run import TrainSettings, prepare, run_job
+from nas.jobs.train.prepare import prepare
+from nas.jobs.train.run import run_job
+from nas.jobs.train.settings import TrainSettings
 from nas.runs import RunFolder, RunPlace
 from nas.training.execution import default_execution
 from nas.training.history import EpochRecord, Observer

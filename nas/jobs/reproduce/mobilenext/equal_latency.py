@@ -18,7 +18,9 @@ from latency_lut.devices import load_device
 from nas.jobs.reproduce.findings import Findings, Table
 from nas.jobs.reproduce.pipeline import Context
 from nas.jobs.reproduce.settings import Scale
-from nas.jobs.train.run import TrainSettings, prepare, run_job
+from nas.jobs.train.prepare import prepare
+from nas.jobs.train.run import run_job
+from nas.jobs.train.settings import TrainSettings
 from nas.runs import RunFolder
 from nas.training.execution import default_execution
 from searchspace.architecture import Architecture

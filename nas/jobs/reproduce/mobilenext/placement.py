@@ -13,7 +13,8 @@ from nas.jobs.rank.settings import RankSettings
 from nas.jobs.reproduce.findings import Findings, Table
 from nas.jobs.reproduce.pipeline import Context, opened
 from nas.jobs.reproduce.settings import Scale
-from nas.jobs.search.run import prepare_search, run_to_folder
+from nas.jobs.search.prepare import prepare_search
+from nas.jobs.search.run import run_to_folder
 from nas.jobs.search.settings import SearchSettings
 from nas.jobs.search.supernet_scoring import open_scoring
 from nas.runs import RunFolder

@@ -13,7 +13,8 @@ from latency_lut.compiled import CompiledCost
 from nas.engines import InProcessEngine
 from nas.evaluators import SupernetEvaluator
 from nas.jobs.reproduce.pretrained.problem import BATCH, RATES, SCRATCH_RATES, Problem
-from nas.jobs.search.ask_tell import run_search, search_header
+from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
 from nas.objectives import Objective
 from nas.strategies import make_strategy
