@@ -23,6 +23,8 @@ VOC_CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
+_LONGEST_NAME = 250  # bytes; file systems allow 255, ending included
+
 
 def open_voc(place: str, image_size: int, seed: int, subset: int | None) -> DenseParts:
     """Read a folder of VOC's layout; raises UserError naming the file, and the line, that is not as expected."""
@@ -55,7 +57,7 @@ def _listed(root: Path, part: str) -> list[tuple[str, str]]:
         name, where = line.strip(), f"{path}, line {number}"
         if not name:
             continue
-        if "/" in name or "\\" in name or name.startswith("."):
+        if "/" in name or "\\" in name or name.startswith(".") or "\0" in name or len(name.encode()) > _LONGEST_NAME:
             raise UserError(f"{where}: {name[:60]!r} is no name of an image")
         for needed in (_image(root, name), _mask(root, name)):
             if not needed.is_file():

@@ -174,6 +174,8 @@ def _read_older(kind: LogKind, path: Path, lines: list[bytes], name: Any, first:
         expected = " or ".join(repr(known) for known in (kind.format, *kind.older) if known)
         given = repr(name)[:60] if name != HEADERLESS else "none"
         raise UserError(f"{path} is not a {kind.name} that can be read: its format is {given}, expected {expected}")
+    if any(_CHECK in line for line in lines):
+        raise damaged(kind, path, 1, "its lines have checks, which logs of that format have not: line 1 was changed")
     skipped = 0 if name == HEADERLESS else 1
     entries = tuple(
         Entry(number, _object(kind, path, line, number))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from latency_lut import LatencyTable, Precision
@@ -17,6 +16,7 @@ from latency_lut.measure.references import COMPUTE, REFERENCES, References
 from latency_lut.networkfiles import read_samples
 from latency_lut.samples import Target
 from searchspace.support.errors import UserError
+from searchspace.support.testing import MEGABYTES, ReaderConformance
 
 PIXEL4 = Target("pixel4", Precision.FLOAT32)
 PIXEL1 = Target("pixel1", Precision.FLOAT32, unlabelled=True)
@@ -49,31 +49,10 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "nn-meter json": (".json", NN_METER_JSON, read_block_table),
     "table": (".csv", "", LatencyTable.load),
 }
-PIECES = (
-    b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\n", b",", b'"', b":", b"[", b"{", b"-1", b"1e999", b"nan",
-    b"9" * 400, b"&a *a", b"!!python/name:os.system", b"\t", b"=", b"A" * 3000,
-)  # fmt: skip
-MEGABYTES = 200.0
 
 
-def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """Return the content with one to three random edits."""
-    for _ in range(int(rng.integers(1, 4))):
-        start, length = int(rng.integers(0, len(content) + 1)), int(rng.integers(0, 12))
-        match int(rng.integers(0, 4)):
-            case 0:
-                content = content[:start] + content[start + length :]
-            case 1:
-                content = content[:start] + PIECES[int(rng.integers(0, len(PIECES)))] + content[start:]
-            case 2:
-                content = content[:start] + rng.bytes(length) + content[start + length :]
-            case _:
-                content = content[:start] + content[start : start + 40] * 3 + content[start + length :]
-    return content
-
-
-def whole(reader: str, table: LatencyTable, path: Path) -> bytes:
-    """Return a file that can be read."""
+def whole(reader: str, table: LatencyTable, path: Path) -> None:
+    """Write a file that can be read."""
     match reader:
         case "table":
             table.save(path)
@@ -83,27 +62,27 @@ def whole(reader: str, table: LatencyTable, path: Path) -> bytes:
             journal.close()
         case _:
             path.write_text(READERS[reader][1])
-    return path.read_bytes()
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("reader", READERS)
-def test_a_damaged_file_is_a_value_or_an_error_of_ours(
-    reader: str, count: int, table: LatencyTable, tmp_path: Path
-) -> None:
-    suffix, _, read = READERS[reader]
-    path = tmp_path / f"file{suffix}"
-    content = whole(reader, table, path)
-    read(path)
-    rng = np.random.default_rng(len(reader))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(count):
-        path.write_bytes(damaged(content, rng))
-        try:
-            read(path)
-        except UserError as error:
-            assert len(str(error)) < 1200, "a whole file is no quote"
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEGABYTES
+class LatencyFile(ReaderConformance):
+    name = ""
+
+    @pytest.fixture(autouse=True)
+    def _with_table(self, table: LatencyTable) -> None:
+        self.table = table
+
+    def write(self, folder: Path) -> Path:
+        path = folder / f"file{READERS[self.name][0]}"
+        whole(self.name, self.table, path)
+        return path
+
+    def read(self, path: Path) -> object:
+        return READERS[self.name][2](path)
+
+
+for _name in READERS:
+    _class = f"Test{_name.title().replace(' ', '').replace('-', '')}"
+    globals()[_class] = type(_class, (LatencyFile,), {"name": _name})
 
 
 def test_a_list_of_millions_is_stopped_while_it_is_parsed(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def test_published_accuracies_are_read_always_the_same_ones(tmp_path):
         ("choices,top1\n00000009,50\n", "line 2: layer7/block: value index 9"),
         ("choices,top1\n0000,50\n", "line 2: a genotype of this space has 8 entries"),
         ("choices,top1\n00000000,much\n", "line 2: could not convert"),
-        ("choices,accuracy\n00000000,50\n", "expected the columns"),
-        ("", "expected the columns"),
+        ("choices,accuracy\n00000000,50\n", "expected a column `top1`"),
+        ("", "expected those of one of"),
     ],
 )
 def test_faulty_files_are_refused_with_the_line(tmp_path, text, message):
