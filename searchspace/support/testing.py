@@ -28,8 +28,8 @@ from searchspace.support.errors import UserError
 
 PIECES = (
     b"", b"\x00", b"\xff", b"\x00" * 8, b"\xff" * 8, b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\n", b"\t", b",", b'"',
-    b":", b"=", b"[", b"{", b"null", b"-1", b"1e999", b"nan", b"9" * 400, b"9" * 5000, b"[" * 3000, b"A" * 3000, b"&a *a",
-    b"!!python/name:os.system",
+    b":", b"=", b"[", b"{", b"null", b"-1", b"1e999", b"nan", b"9" * 400, b"9" * 5000, b"[" * 3000, b"A" * 3000,
+    b"&a *a", b"!!python/name:os.system",
 )  # fmt: skip
 SECONDS, MEGABYTES = 1.0, 200.0
 LONGEST_MESSAGE = 1500
