@@ -8,122 +8,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli._common import (
-    DeviceOption,
-    DropStridesOption,
     JsonOption,
-    NetworkArgument,
-    ResumeOption,
-    SeedOption,
-    TorchDeviceOption,
     note_console,
     note_versions,
     output_console,
     print_json,
     print_warnings,
 )
-from nas.data_kinds import DATA_KINDS
-from nas.jobs.slim.settings import ResourceName, Score, SlimSettings
-from netadapt.schedule import Form
+from nas.cli._options import Given, options_from
+from nas.cli._run_options import EngineOptions, NamedRunOptions, run_to_resume
+from nas.jobs.slim.settings import SlimSettings
+from nas.options import OUTPUT
 
 if TYPE_CHECKING:
     from nas.jobs.slim.run import SlimJob
     from nas.runs import RunPlace
 
-_DATA = f"{DATA_KINDS}."
-_TARGET = "A cost with its unit (51ms, 200M), or a share of the seed's (75%)."
-_INCLUDE = "Also shrink: stem, head, last-stage. Repeatable; the original form includes all."
-
-TargetOption = Annotated[str, typer.Option("--target", metavar="51ms", help=_TARGET, show_default=False)]
-DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
-ResourceOption = Annotated[ResourceName, typer.Option("--resource", help="What is to be saved.")]
-FormOption = Annotated[Form, typer.Option("--form", help="MobileNetV3's NetAdapt, or the original.")]
-ReductionOption = Annotated[
-    float | None, typer.Option("--reduction", help="Share of the seed's cost each step saves; default: the paper's.")
+ExportOption = Annotated[
+    bool, typer.Option("--export/--no-export", help="Write model.tflite and time it here.", rich_help_panel=OUTPUT)
 ]
-DecayOption = Annotated[float | None, typer.Option("--decay", help="Factor on the reduction after each step.")]
-IncludeOption = Annotated[list[str] | None, typer.Option("--include", metavar="PART", help=_INCLUDE)]
-StepOption = Annotated[int, typer.Option("--channel-step", min=1, help="Widths are multiples of this.")]
-SmallestOption = Annotated[int, typer.Option("--smallest", min=1, help="Smallest width of any layer.")]
-CriterionOption = Annotated[str, typer.Option("--criterion", help="Which channels stay: l1, l2, bn or taylor.")]
-ScoreOption = Annotated[Score, typer.Option("--score", help="Compare proposals by top-1 or, for few images, by loss.")]
-TuneStepsOption = Annotated[int, typer.Option("--tune-steps", help="Fine-tuning steps of each proposal.")]
-BatchOption = Annotated[int, typer.Option("--batch-size", help="Images per step.")]
-RateOption = Annotated[float, typer.Option("--learning-rate", help="Of the short fine-tuning.")]
-DistilOption = Annotated[bool, typer.Option("--distill", help="Fine-tune towards the seed's outputs, not the labels.")]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="From scratch: short, mobilenetv3, mobilenext.")]
-FineTuneOption = Annotated[int, typer.Option("--fine-tune-epochs", help="Of the long fine-tuning; 0: none.")]
-FineTuneRateOption = Annotated[float, typer.Option("--fine-tune-rate", help="Peak rate of the long fine-tuning.")]
-ScratchOption = Annotated[int, typer.Option("--scratch-epochs", help="Of the training from scratch; 0: none.")]
-SeedEpochsOption = Annotated[int, typer.Option("--seed-epochs", help="To train a seed that has no weights.")]
-BaselinesOption = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with simpler methods.")]
-SeedsOption = Annotated[int, typer.Option("--seeds", help="Repetitions of every final training.")]
-ImageSizeOption = Annotated[
-    int | None, typer.Option("--image-size", help="Pixels a side, for accuracy and cost; default: the network's own.")
-]
-SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option("--weights", metavar="FILE", help="The seed's weights: safetensors, or MobileNetV2's npz."),
-]
-ExtrapolateOption = Annotated[bool, typer.Option("--extrapolate", help="Price operations outside the table too.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", help="CPU threads of one task.")]
-Bf16Option = Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16, on every worker.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="in-process; pool or ray: proposals side by side.")]
-RayAddressOption = Annotated[
-    str | None, typer.Option("--ray-address", metavar="auto", help="Join a Ray cluster instead of starting one here.")
-]
-GpusOption = Annotated[float, typer.Option("--gpus-per-task", help="Share of a GPU each Ray task takes.")]
-OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run.")]
-NameOption = Annotated[str | None, typer.Option("--name", help="Write to runs/NAME.")]
-ExportOption = Annotated[bool, typer.Option("--export/--no-export", help="Write model.tflite and time it here.")]
 CompareOption = Annotated[
-    str | None, typer.Option("--compare", metavar="NETWORK", help="Show this network's widths beside the result's.")
+    str | None,
+    typer.Option(
+        "--compare", metavar="NETWORK", help="Show this network's widths beside the result's.", rich_help_panel=OUTPUT
+    ),
 ]
 
 
+@options_from(
+    SlimSettings,
+    EngineOptions,
+    NamedRunOptions,
+    engine={"help": "in-process; pool or ray: proposals side by side."},
+    out={"otherwise": "runs/netadapt-NETWORK"},
+)
 def netadapt(
-    network: NetworkArgument,
-    target: TargetOption,
-    data: DataOption,
-    device: DeviceOption = "pixel",
-    resource: ResourceOption = ResourceName.LATENCY,
-    form: FormOption = Form.MOBILENETV3,
-    reduction: ReductionOption = None,
-    decay: DecayOption = None,
-    include: IncludeOption = None,
-    channel_step: StepOption = 8,
-    smallest: SmallestOption = 8,
-    criterion: CriterionOption = "l2",
-    score: ScoreOption = Score.TOP1,
-    tune_steps: TuneStepsOption = 100,
-    batch_size: BatchOption = 64,
-    learning_rate: RateOption = 0.01,
-    distill: DistilOption = False,
-    recipe: RecipeOption = "short",
-    fine_tune_epochs: FineTuneOption = 5,
-    fine_tune_rate: FineTuneRateOption = 0.02,
-    scratch_epochs: ScratchOption = 15,
-    seed_epochs: SeedEpochsOption = 15,
-    baselines: BaselinesOption = True,
-    seeds: SeedsOption = 1,
-    seed: SeedOption = 0,
-    image_size: ImageSizeOption = None,
-    drop_strides: DropStridesOption = None,
-    subset: SubsetOption = None,
-    weights: WeightsOption = None,
-    extrapolate: ExtrapolateOption = False,
-    threads: ThreadsOption = 1,
-    torch_device: TorchDeviceOption = None,
-    bf16: Bf16Option = False,
-    engine: EngineOption = "in-process",
-    ray_address: RayAddressOption = None,
-    gpus_per_task: GpusOption = 0.0,
-    out: OutOption = None,
-    name: NameOption = None,
-    resume: ResumeOption = False,
-    export: ExportOption = True,
-    compare: CompareOption = None,
-    json: JsonOption = False,
+    given: Given, export: ExportOption = True, compare: CompareOption = None, json: JsonOption = False
 ) -> None:
     """Slim a trained network, width by width, until a phone's latency (or its multiply-adds or parameters) fits.
 
@@ -136,47 +56,20 @@ def netadapt(
       nas netadapt mnasnet_a1 --target 51ms --device pixel --data cifar10:PATH
       nas netadapt runs/NAME --target 75% --data imagefolder:PATH --form original --seeds 3
       nas netadapt mobilenet_v2 --target 200M --resource madds --data cifar10:PATH --engine ray
+      nas netadapt --resume runs/NAME              go on after an interruption
     """
     from nas.runs import run_place
 
-    settings = SlimSettings(
-        network=network,
-        target=target,
-        data=data,
-        device=device,
-        resource=resource,
-        form=form,
-        reduction=reduction,
-        decay=decay,
-        include=tuple(include or ()),
-        channel_step=channel_step,
-        smallest=smallest,
-        criterion=criterion,
-        score=score,
-        tune_steps=tune_steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        distill=distill,
-        recipe=recipe,
-        fine_tune_epochs=fine_tune_epochs,
-        fine_tune_rate=fine_tune_rate,
-        scratch_epochs=scratch_epochs,
-        seed_epochs=seed_epochs,
-        baselines=baselines,
-        seeds=seeds,
-        seed=seed,
-        image_size=image_size,
-        subset=subset,
-        weights=weights,
-        extrapolate=extrapolate,
-        threads=threads,
-        drop_strides=drop_strides,
-        torch_device=torch_device,
-        bf16=bf16,
+    run = run_to_resume(
+        given, "netadapt", named_by="network", free=("engine", "ray_address", "gpus_per_task", "export", "compare")
     )
-    place = run_place(out=out, name=name, default=f"netadapt-{_slug(network)}", resume=resume)
-    how = {"name": engine, "address": ray_address, "gpus_per_task": gpus_per_task}
-    result, path = slim(settings, place, resume=resume, export=export, compare=compare, engine=how)
+    settings = given.make(SlimSettings) if run is None else run.made(SlimSettings)
+    out = given["out"] if run is None else run.path
+    place = run_place(
+        out=out, name=given["name"], default=f"netadapt-{_slug(settings.network)}", resume=given["resume"]
+    )
+    how = {"name": given["engine"], "address": given["ray_address"], "gpus_per_task": given["gpus_per_task"]}
+    result, path = slim(settings, place, resume=given["resume"], export=export, compare=compare, engine=how)
     print_warnings(result.get("warnings", ()))
     if json:
         print_json(result | {"folder": str(path)})

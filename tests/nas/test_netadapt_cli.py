@@ -141,7 +141,9 @@ def test_a_killed_run_goes_on_to_the_same_result_even_on_ray(
     invoke(NETWORK, *QUICK, f"--out={again}", "--no-export", status=2)  # an unfinished run is not overwritten
     changed = invoke(NETWORK, *QUICK, "--seed=1", f"--out={again}", "--no-export", "--resume", status=2)
     assert "seed: 0 then, 1 now" in changed.output
-    noted = invoke(NETWORK, *QUICK, f"--out={again}", "--no-export", "--resume", "--engine=ray")
+    half = invoke(str(again), "--resume", "--target=90%", status=2)
+    assert "--target: a run goes on with its own settings" in half.stderr
+    noted = invoke("--resume", str(again), "--no-export", "--engine=ray")  # its own settings, none given again
     assert "dashboard" in noted.stderr
     whole = json.loads((out / "result.json").read_text())
     del whole["usage"]  # of the exported file, which this run leaves out

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Annotated
 
+from nas.options import (
+    BUDGET,
+    DATA,
+    DEVICE,
+    DROP_STRIDES,
+    ENGINE,
+    IMAGES,
+    NETWORK,
+    SEED,
+    STRATEGY,
+    SUBSET,
+    TORCH_DEVICE,
+    TRAINING,
+    Option,
+)
 from nas.training.recipes import Recipe, recipe
 from netadapt.groups import Part
 from netadapt.proposals import Widths
@@ -34,47 +50,80 @@ class Score(StrEnum):
 class SlimSettings:
     """Everything that decides what a run finds; the same settings give the same result on one machine.
 
-    `target` is a cost with its unit ("51ms", "200M") or a share of the seed's ("75%"). `tune_steps` is T, the steps
-    each proposal is fine-tuned for; `fine_tune_epochs` and `scratch_epochs` are the two final trainings, and
-    `seed_epochs` trains a seed given without weights. `distill` fine-tunes towards the seed's outputs in place of
-    the labels. `seeds` counts the repetitions of every final training. `image_size` replaces the network's own
-    resolution, for its accuracy and its cost alike; below 64 px it stands in for it, and costs stay the network's own.
-    `torch_device` (default: a GPU where there is one) and `bf16` are the same for every engine and worker.
+    Below 64 px `image_size` only stands in for the network's resolution, and costs stay the network's own.
+    `torch_device` and `bf16` are the same for every engine and worker.
     """
 
-    network: str
-    target: str
-    data: str
-    device: str = "pixel"
-    resource: ResourceName = ResourceName.LATENCY
-    form: Form = Form.MOBILENETV3
-    reduction: float | None = None
-    decay: float | None = None
-    include: tuple[str, ...] = ()
-    channel_step: int = 8
-    smallest: int = 8
-    criterion: str = "l2"
-    score: Score = Score.TOP1
-    tune_steps: int = 100
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    distill: bool = False
-    recipe: str = "short"
-    fine_tune_epochs: int = 5
-    fine_tune_rate: float = 0.02
-    scratch_epochs: int = 15
-    seed_epochs: int = 15
-    baselines: bool = True
-    seeds: int = 1
-    seed: int = 0
-    image_size: int | None = None
-    drop_strides: int | None = None
-    subset: int | None = None
-    weights: str | None = None
-    extrapolate: bool = False
-    threads: int = 1
-    torch_device: str | None = None
-    bf16: bool = False
+    network: Annotated[str, NETWORK]
+    target: Annotated[
+        str, Option("A cost with its unit (51ms, 200M), or a share of the seed's (75%).", panel=BUDGET, metavar="51ms")
+    ]
+    data: Annotated[str, IMAGES]
+    device: Annotated[str, DEVICE] = "pixel"
+    resource: Annotated[ResourceName, Option("What is to be saved.", panel=BUDGET)] = ResourceName.LATENCY
+    extrapolate: Annotated[bool, Option("Price operations outside the table too.", panel=BUDGET)] = False
+    form: Annotated[Form, Option("NetAdapt as in mobilenetv3, or the original.", panel=STRATEGY, metavar="FORM")] = (
+        Form.MOBILENETV3
+    )
+    reduction: Annotated[
+        float | None,
+        Option("Part of the seed's cost each step saves.", panel=STRATEGY, metavar="SHARE", otherwise="the paper's"),
+    ] = None
+    decay: Annotated[
+        float | None,
+        Option("Factor on the reduction after each step.", panel=STRATEGY, metavar="FACTOR", otherwise="the paper's"),
+    ] = None
+    include: Annotated[
+        tuple[str, ...],
+        Option(
+            "Also shrink: stem, head, last-stage. Repeatable; the original form includes all.",
+            panel=STRATEGY,
+            metavar="PART",
+        ),
+    ] = ()
+    channel_step: Annotated[int, Option("Widths are multiples of this.", panel=STRATEGY, metavar="N", least=1)] = 8
+    smallest: Annotated[int, Option("Smallest width of any layer.", panel=STRATEGY, metavar="N", least=1)] = 8
+    criterion: Annotated[str, Option("Which channels stay: l1, l2, bn or taylor.", panel=STRATEGY, metavar="NAME")] = (
+        "l2"
+    )
+    score: Annotated[Score, Option("Compare proposals by top-1 or, for few images, by loss.", panel=STRATEGY)] = (
+        Score.TOP1
+    )
+    baselines: Annotated[
+        bool, Option("Compare with simpler methods.", panel=STRATEGY, names="--baselines/--no-baselines")
+    ] = True
+    tune_steps: Annotated[int, Option("Fine-tuning steps of each proposal.", panel=TRAINING, metavar="STEPS")] = 100
+    batch_size: Annotated[int, Option("Images per step.", panel=TRAINING, metavar="IMAGES")] = 64
+    learning_rate: Annotated[float, Option("Of the short fine-tuning.", panel=TRAINING, metavar="RATE")] = 0.01
+    distill: Annotated[bool, Option("Fine-tune towards the seed's outputs, not the labels.", panel=TRAINING)] = False
+    recipe: Annotated[str, Option("From scratch: short, mobilenetv3, mobilenext.", panel=TRAINING, metavar="NAME")] = (
+        "short"
+    )
+    fine_tune_epochs: Annotated[int, Option("Of the long fine-tuning; 0: none.", panel=TRAINING, metavar="EPOCHS")] = 5
+    fine_tune_rate: Annotated[float, Option("Peak rate of the long fine-tuning.", panel=TRAINING, metavar="RATE")] = (
+        0.02
+    )
+    scratch_epochs: Annotated[
+        int, Option("Of the training from scratch; 0: none.", panel=TRAINING, metavar="EPOCHS")
+    ] = 15
+    seed_epochs: Annotated[int, Option("To train a seed that has no weights.", panel=TRAINING, metavar="EPOCHS")] = 15
+    seeds: Annotated[int, Option("Repetitions of every final training.", panel=TRAINING, metavar="N")] = 1
+    seed: Annotated[int, SEED] = 0
+    image_size: Annotated[
+        int | None,
+        Option("Pixels a side, for accuracy and cost.", panel=DATA, metavar="PX", otherwise="the network's own"),
+    ] = None
+    drop_strides: Annotated[int | None, DROP_STRIDES] = None
+    subset: Annotated[int | None, SUBSET] = None
+    weights: Annotated[
+        str | None,
+        Option("The seed's weights: safetensors, or MobileNetV2's npz.", panel=DATA, metavar="FILE"),
+    ] = None
+    threads: Annotated[int, Option("CPU threads of one task.", panel=ENGINE, metavar="N")] = 1
+    torch_device: Annotated[str | None, TORCH_DEVICE] = None
+    bf16: Annotated[bool, Option("Compute in bfloat16, on every worker.", panel=ENGINE, names="--bf16/--no-bf16")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         for name, least in (("tune_steps", 0), ("batch_size", 2), ("fine_tune_epochs", 0), ("scratch_epochs", 0)):
