@@ -78,9 +78,10 @@ def reproduce(
       nas reproduce mobilenetv3 --out runs/v3-quick --scale quick --resume
     """
     from nas.jobs.reproduce.experiments import experiment
-    from nas.jobs.reproduce.pipeline import REPORT, open_experiment, run_experiment
+    from nas.jobs.reproduce.pipeline import open_experiment, run_experiment
     from nas.jobs.reproduce.settings import ReproduceSettings, chosen_scale
     from nas.runs import run_place
+    from nas.runs.folder import REPORT
 
     chosen = experiment(name)
     settings = ReproduceSettings(

@@ -19,6 +19,7 @@ from searchspace.yaml_io import load_mapping
 
 SETTINGS = "settings.yaml"
 RESULT = "result.json"
+REPORT = "report.html"
 JOURNAL = "journal.jsonl"
 ARCHITECTURE = "architecture.yaml"
 FRONT_WEIGHTS = "front"  # a folder: the weights of each network of a search's front

@@ -12,6 +12,7 @@ from nas.jobs.cells.settings import CELL_FILE, CellSearchSettings, CellTrainSett
 from nas.report.cell_picture import draw_cells
 from nas.report.drawing import write_picture
 from nas.runs import RunFolder, RunPlace
+from nas.runs.folder import REPORT
 from nas.supernets.bilevel import darts_search, search_cells
 from nas.supernets.cell_training import CellTraining, cell_steps
 from nas.training.checkpoint import Checkpoints
@@ -25,7 +26,6 @@ from searchspace.cells.supernet import build_cell_supernet
 
 CHECKPOINT = "checkpoint.pt"
 PICTURE = "cells.png"
-REPORT = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from nas.jobs.compare.page import compare_page, draw_curves
 from nas.report.drawing import write_picture
-from nas.runs.folder import RunFolder
+from nas.runs.folder import REPORT, RunFolder
 
-CURVES_CSV, CURVES_PNG, REPORT = "curves.csv", "curves.png", "report.html"
+CURVES_CSV, CURVES_PNG = "curves.csv", "curves.png"
 
 
 def write_compare_files(folder: RunFolder, result: dict[str, Any]) -> None:

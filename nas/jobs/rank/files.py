@@ -6,21 +6,18 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from latency_lut import LatencyTable, predict
+from nas.jobs.rank.page import SUPERNET, TRUTH, draw_ranking, rank_page
 from nas.jobs.rank.settings import RankSettings
-from nas.jobs.rank.statistics import Correlation, compare
+from nas.jobs.rank.statistics import compare
 from nas.jobs.rank.truth import Truth
-from nas.objectives import Values
-from nas.report.drawing import new_drawing, write_picture
-from nas.runs.folder import RunFolder
+from nas.report.drawing import write_picture
+from nas.runs.folder import REPORT, RunFolder
 from searchspace.space import SearchSpace
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 NETWORKS = "networks.csv"
 PICTURE = "ranking.png"
@@ -40,16 +37,16 @@ def write_files(
     """
     networks = [space.decode(genotype) for genotype in truth.genotypes]
     scores = {
-        "supernet loss": -np.array([one["loss"] for one in found]),
+        SUPERNET: -np.array([one["loss"] for one in found]),
         "supernet top-1": np.array([one["top1"] for one in found]),
         "multiply-adds": np.array([network.madds for network in networks], dtype=float),
         "latency": np.array([predict(table, network, True).latency_ms for network in networks]),
     }
     compared = compare(scores, truth.top1)
-    columns = {"genotype": ["".join(map(str, row)) for row in truth.genotypes.tolist()], "top1": truth.top1} | scores
+    names = ["".join(map(str, row)) for row in truth.genotypes.tolist()]
+    columns = {"genotype": names, TRUTH: truth.top1.tolist()}
+    columns |= {name: values.tolist() for name, values in scores.items()}
     folder.write(NETWORKS, _csv(columns))
-    loss, correlation = scores["supernet loss"], compared["supernet loss"]["all"]
-    write_picture(folder, PICTURE, lambda: draw_ranking(loss, truth, correlation))
     result = {
         "space": settings.space,
         "networks": len(networks),
@@ -60,6 +57,8 @@ def write_files(
         "warnings": warnings(found, space.spec.classes),
         "correlations": {name: {part: asdict(one) for part, one in parts.items()} for name, parts in compared.items()},
     }
+    write_picture(folder, PICTURE, lambda: draw_ranking(columns, result))
+    folder.write(REPORT, rank_page(result, columns))
     folder.finish(result)
     return result
 
@@ -81,16 +80,3 @@ def _csv(columns: Mapping[str, Any]) -> str:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return buffer.getvalue()
-
-
-def draw_ranking(score: Values, truth: Truth, found: Correlation) -> Drawing:
-    """Draw the supernet's score against the truth."""
-    drawing = new_drawing(5, 4)
-    axes = drawing.add_subplot()
-    axes.scatter(-score, truth.top1, s=8, alpha=0.6, linewidths=0)
-    axes.invert_xaxis()
-    axes.set_xlabel("loss with the supernet's weights, nats")
-    axes.set_ylabel(f"top-1, % ({truth.source.split(',')[0]})")
-    interval = f"{found.kendall_low:.3f} to {found.kendall_high:.3f}"
-    axes.set_title(f"Kendall tau {found.kendall:.3f} ({interval}), {found.count} networks", fontsize=10)
-    return drawing

@@ -16,9 +16,8 @@ from nas.jobs.reproduce.findings import Findings
 from nas.jobs.reproduce.page import experiment_page
 from nas.jobs.reproduce.settings import ReproduceSettings
 from nas.runs import RunFolder, RunPlace
-from nas.runs.folder import SETTINGS
+from nas.runs.folder import REPORT, SETTINGS
 
-REPORT = "report.html"
 Report = Callable[[float, float], None]
 
 

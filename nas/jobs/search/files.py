@@ -13,7 +13,7 @@ from nas.jobs.search.found import FoundNetwork
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report.drawing import write_picture
 from nas.report.pictures import draw_front
-from nas.runs.folder import ARCHITECTURE, RunFolder
+from nas.runs.folder import ARCHITECTURE, REPORT, RunFolder
 from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.yaml_io import save_architecture
 
@@ -22,7 +22,6 @@ FRONT_PNG = "front.png"
 LATENCY_CSV = "latency.csv"
 EXPORT_JSON = "export.json"
 MODEL = "model.tflite"
-REPORT = "report.html"
 
 
 def write_search_files(folder: RunFolder, summary: SearchSummary, front: Sequence[FoundNetwork]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from latency_lut import predict
 from nas.bounds import Bound
 from nas.export import ExportRecord
 from nas.jobs.search.figures import figures_of
-from nas.jobs.search.files import EXPORT_JSON, REPORT
+from nas.jobs.search.files import EXPORT_JSON
 from nas.jobs.search.found import SearchResult, result_of
 from nas.jobs.search.journal import read_batches
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
@@ -19,7 +19,7 @@ from nas.jobs.search.scoring import PredictedScoring
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import joined
 from nas.runs import RunFolder
-from nas.runs.folder import JOURNAL
+from nas.runs.folder import JOURNAL, REPORT
 from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork
 from searchspace.reference import reference

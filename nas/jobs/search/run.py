@@ -21,7 +21,7 @@ from nas.export import ExportRecord, export_headed
 from nas.jobs.search.ask_tell import run_search
 from nas.jobs.search.drive import driver, one_network_a_trial
 from nas.jobs.search.figures import figures_of
-from nas.jobs.search.files import MODEL, REPORT, write_search_files
+from nas.jobs.search.files import MODEL, write_search_files
 from nas.jobs.search.found import FoundNetwork, Progress, SearchResult
 from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
@@ -33,7 +33,7 @@ from nas.jobs.search.trials import TrialOptions, Trials
 from nas.jobs.search.watching import SearchWatch
 from nas.report.live import LivePage
 from nas.runs import RunFolder
-from nas.runs.folder import JOURNAL
+from nas.runs.folder import JOURNAL, REPORT
 from nas.strategies import ExactSearch
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes

@@ -16,7 +16,7 @@ from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network, usage_of
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report.drawing import write_picture
-from nas.runs.folder import ARCHITECTURE
+from nas.runs.folder import ARCHITECTURE, REPORT
 from nas.training.evaluation import chance_warning
 from netadapt.loop import Step
 from netadapt.resources import Latency
@@ -25,7 +25,7 @@ from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
 
 STEPS_CSV, CHANNELS_PNG, PATH_PNG = "steps.csv", "channels.png", "path.png"
-EXPORT_JSON, REPORT = "export.json", "report.html"
+EXPORT_JSON = "export.json"
 
 
 def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | None = None) -> dict[str, Any]:

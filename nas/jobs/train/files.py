@@ -18,7 +18,6 @@ from searchspace.support.errors import UserError
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
-REPORT = "report.html"
 MODEL = "model.tflite"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
 EXPORT_CHECK_IMAGES = 512

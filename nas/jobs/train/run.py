@@ -6,11 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from nas.export import Usage
-from nas.jobs.train.files import CHECKPOINT, CURVE, REPORT, EpochLog, export_network, training_result
+from nas.jobs.train.files import CHECKPOINT, CURVE, EpochLog, export_network, training_result
 from nas.jobs.train.page import train_page
 from nas.jobs.train.prepare import TrainJob
 from nas.report.curve import draw_curve
 from nas.report.drawing import write_picture
+from nas.runs.folder import REPORT
 from nas.training import distributed
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import evaluate
