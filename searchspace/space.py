@@ -1,49 +1,38 @@
 """Search spaces: genotypes in, architectures out, and back.
 
-A space is a file of stages and choices (`searchspace.space_file`). One walker here turns it into a flat tuple of
-choices, decodes a genotype into an `Architecture`, finds the genotype of an architecture, and lists the slots that a
-latency table is compiled over. What a choice means to a block is known to `searchspace.layers` alone; what can be
-done with genotypes without knowing their meaning is in `searchspace.choices`.
+A space is a file of stages and choices (`searchspace.space_file`). `searchspace.space_choices` lists what the file
+leaves open as a flat tuple of choices. Here a genotype, one value index for each choice, becomes an `Architecture`;
+`searchspace.space_match` finds the genotype of an architecture, `searchspace.space_slots` the places that a latency
+table is compiled over. What a choice means to a block is known to `searchspace.layers` alone; what can be done with
+genotypes without knowing their meaning is in `searchspace.choices`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from itertools import product
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchspace.architecture import Architecture, Block, PlacedBlock, block_ops, head_ops, stem_ops
-from searchspace.choices import Choice, ChoiceSet, Condition, Genotypes
+from searchspace.architecture import Architecture, Block
+from searchspace.choices import ChoiceSet, Genotypes
 from searchspace.heads import TaskHead
-from searchspace.heads.slots import HeadSlot, classifier_ops, head_slot_ops, head_slots
+from searchspace.heads.slots import HeadSlot, head_slots
 from searchspace.layers import Place
 from searchspace.ops import Op
-from searchspace.space_file import Option, SpaceSpec, Stage, load_spec
-from searchspace.stage_plan import Binding, Reader, StagePlan, make_layer, width_bindings
+from searchspace.space_choices import ChoiceList
+from searchspace.space_file import SpaceSpec, load_spec
+from searchspace.space_slots import Slot, layer_choices, slot_ops, slot_table, slots_of, width_choices
+from searchspace.stage_plan import Reader, make_layer
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text
 
 AROUND = "around:"  # what follows names a network (`searchspace.around`)
 _SHIPPED = Path(__file__).parent / "data" / "spaces"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place of the network whose operations depend on few choices: the stem, one layer of a stage, or the head.
-
-    `depends` are the indices, rising, of all choices that decide the slot's operations, their shapes included.
-    """
-
-    name: str
-    stage: int  # -1 for the stem, the number of stages for the head
-    layer: int
-    depends: tuple[int, ...]
 
 
 class SearchSpace(ChoiceSet):
@@ -56,15 +45,13 @@ class SearchSpace(ChoiceSet):
         self.spec = spec
         self.task_head = task_head
         self.name = spec.name
-        self._listed: list[Choice] = []
-        self._at: dict[str, int] = {}
-        self._list("resolution", spec.resolutions)
-        self.plans = tuple(self._walk(stage) for stage in spec.stages)
-        super().__init__(self._listed)
+        listed = ChoiceList(spec)
+        self.plans = listed.plans
+        super().__init__(listed.choices)
         strides = [spec.stem.stride]
         for stage in spec.stages:
             strides.append(strides[-1] * stage.stride * int(np.prod([block.stride for block in stage.fixed] or [1])))
-        self._strides = tuple(strides)  # from the image to the input of each stage, then of the head
+        self.strides = tuple(strides)  # from the image to the input of each stage, then of the head
         self.total_stride = strides[-1]
 
     def with_classes(self, classes: int) -> SearchSpace:
@@ -83,76 +70,11 @@ class SearchSpace(ChoiceSet):
         _ = space.slots
         return space
 
-    # Walking the file
-
-    def _list(self, path: str, values: tuple[Any, ...], when: tuple[Condition, ...] = ()) -> None:
-        if len(values) > 1:
-            self._at[path] = len(self._listed)
-            self._listed.append(Choice(path, values, when))
-
-    def _walk(self, stage: Stage) -> StagePlan:
-        """List a stage's choices."""
-        self._list(f"{stage.name}/block", tuple(option.name for option in stage.options))
-        self._list(f"{stage.name}/depth", stage.depths)
-        names = dict.fromkeys(name for option in stage.options for name in option.fields)
-        for name in names:
-            if name not in self.spec.per_layer:
-                self._list_field(stage, name, None)
-        layers = range(stage.depths[-1]) if stage.options else ()
-        for layer in layers:
-            for name in names:
-                if name in self.spec.per_layer or (layer == 0 and any(name in o.first for o in stage.options)):
-                    self._list_field(stage, name, layer)
-        bindings = tuple(tuple(self._bind(stage, option, k) for option in stage.options) for k in layers)
-        return StagePlan(
-            stage=stage,
-            block_at=self._at.get(f"{stage.name}/block"),
-            depth_at=self._at.get(f"{stage.name}/depth"),
-            layers=bindings,
-            widths=width_bindings(bindings[0]) if bindings else (),
-        )
-
-    def _list_field(self, stage: Stage, name: str, layer: int | None) -> None:
-        """List the choice of one field, for the options that leave it open and the depths that have the layer."""
-        open_options = {o.name: self._field_values(o, name, layer) for o in stage.options}
-        open_options = {key: values for key, values in open_options.items() if len(values) > 1}
-        if not open_options:
-            return
-        if len(set(open_options.values())) > 1:
-            raise UserError(f"{self.name}: the options of {stage.name} list different values for {name}")
-        when = []
-        if len(open_options) < len(stage.options):
-            when.append(Condition(f"{stage.name}/block", frozenset(open_options)))
-        # A field that layer 0 overrides exists only in stages deep enough to have another layer.
-        overridden = layer is None and all(name in o.first for o in stage.options if o.name in open_options)
-        at_least = 2 if overridden else (layer or 0) + 1
-        deep = frozenset(depth for depth in stage.depths if depth >= at_least)
-        if deep != frozenset(stage.depths):
-            when.append(Condition(f"{stage.name}/depth", deep))
-        path = f"{stage.name}/{name}" if layer is None else f"{stage.name}/layer{layer}/{name}"
-        self._list(path, next(iter(open_options.values())), tuple(when))
-
-    def _field_values(self, option: Option, name: str, layer: int | None) -> tuple[Any, ...]:
-        if layer == 0 and name in option.first:
-            return option.first[name]
-        if layer is not None and name not in self.spec.per_layer:
-            return ()
-        return option.fields.get(name, ())
-
-    def _bind(self, stage: Stage, option: Option, layer: int) -> tuple[Binding, ...]:
-        bindings = []
-        for name, values in option.fields.items():
-            own = self._field_values(option, name, layer)
-            path = f"{stage.name}/layer{layer}/{name}" if own else f"{stage.name}/{name}"
-            values = own or values
-            bindings.append(Binding(name, values, self._at[path] if len(values) > 1 else None))
-        return tuple(bindings)
-
     # Reading a genotype
 
     def resolution(self, genotype: Reader) -> int:
         """The input resolution chosen, in pixels."""
-        at = self._at.get("resolution")
+        at = self.index.get("resolution")
         return self.spec.resolutions[0 if at is None else genotype(at)]
 
     def channels(self, number: int, genotype: Reader) -> int:
@@ -196,96 +118,36 @@ class SearchSpace(ChoiceSet):
             classes=self.spec.classes,
         )
 
-    # Slots, for tables compiled over the space
+    # Slots, for tables compiled over the space (`searchspace.space_slots`)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The stem, every layer of every stage and the head, in running order."""
-        resolution = {self._at["resolution"]} if "resolution" in self._at else set()
-        slots = [Slot("stem", -1, 0, tuple(resolution))]
-        for number, plan in enumerate(self.plans):
-            for layer in range(len(plan.stage.fixed) or plan.stage.depths[-1]):
-                depends = resolution | self.layer_choices(number, layer)
-                slots.append(Slot(f"{plan.stage.name}/layer{layer}", number, layer, tuple(sorted(depends))))
-        last = len(self.plans)
-        slots.append(Slot("head", last, 0, tuple(sorted(resolution | self.width_choices(last - 1)))))
-        slots += (Slot(one.name, last, number, one.depends) for number, one in enumerate(self._head_slots, start=1))
-        return tuple(slots)
+        return slots_of(self)
 
     @cached_property
-    def _head_slots(self) -> tuple[HeadSlot, ...]:
+    def head_slots(self) -> tuple[HeadSlot, ...]:
+        """The slots of the task's head, none where the classifier is all."""
         return () if self.task_head is None else head_slots(self, self.task_head)
 
     def width_choices(self, number: int) -> set[int]:
         """The choices that decide how many channels leave a stage."""
-        if number < 0 or self.plans[number].stage.fixed:
-            return set()
-        plan = self.plans[number]
-        found = {b.choice for option in plan.widths for b in option}
-        return (found | ({plan.block_at} if len(plan.widths) > 1 else set())) - {None}  # type: ignore[return-value]
+        return width_choices(self, number)
 
     def layer_choices(self, number: int, layer: int) -> set[int]:
         """The choices that decide a layer's block and its input channels."""
-        plan = self.plans[number]
-        before = self.width_choices(number if layer else number - 1)
-        if plan.stage.fixed:
-            return before if layer == 0 else set()
-        found = {b.choice for option in plan.layers[layer] for b in option} | {plan.block_at}
-        if layer >= plan.stage.depths[0]:
-            found.add(plan.depth_at)
-        return before | {choice for choice in found if choice is not None}
+        return layer_choices(self, number, layer)
 
     def slot_ops(self, slot: Slot, values: Sequence[int]) -> tuple[Op, ...]:
         """Return the operations of a slot when the choices of `slot.depends` have these value indices.
 
         Empty where the layer is absent; equal to what `decode(genotype).ops()` lists for that layer.
         """
-        if slot.stage == len(self.plans) and slot.layer:
-            assert self.task_head is not None
-            return head_slot_ops(self, self.task_head, self._head_slots[slot.layer - 1], values)
-        read: Reader = dict(zip(slot.depends, values, strict=True)).__getitem__
-        resolution = self.resolution(read)
-        if slot.stage < 0:
-            return stem_ops(self.spec.stem, resolution)
-        size = -(-resolution // self._strides[slot.stage])
-        if slot.stage == len(self.plans):
-            channels = self.channels(slot.stage - 1, read)
-            if self.task_head is not None:
-                return classifier_ops(self, size, channels)
-            return head_ops(self.spec.head, size, channels, self.spec.classes)
-        stage = self.plans[slot.stage].stage
-        block = self.layer_block(slot.stage, slot.layer, read)
-        if block is None:
-            return ()
-        if stage.fixed:
-            for before in stage.fixed[: slot.layer]:
-                size = -(-size // before.stride)
-        elif slot.layer:
-            size = -(-size // stage.stride)
-        if slot.layer:
-            channels = stage.fixed[slot.layer - 1].out if stage.fixed else block.out
-        else:
-            channels = self.channels(slot.stage - 1, read)
-        return _cached_ops(PlacedBlock(block, size, channels))
+        return slot_ops(self, slot, values)
 
     def slot_table(self, slot: Slot) -> Iterator[tuple[Op, ...]]:
         """Yield the operations of a slot for all values of `slot.depends`, the last one varying fastest."""
-        table = product(*(range(int(self.radices[i])) for i in slot.depends))
-        depth_at = self.plans[slot.stage].depth_at if 0 <= slot.stage < len(self.plans) else None
-        if depth_at not in slot.depends:
-            yield from (self.slot_ops(slot, values) for values in table)
-            return
-        # A layer is the same at every depth that has it: most of the table is repetition.
-        depths, axis = self.plans[slot.stage].stage.depths, slot.depends.index(depth_at)
-        known: dict[tuple[int, ...], tuple[Op, ...]] = {}
-        for values in table:
-            if slot.layer >= depths[values[axis]]:
-                yield ()
-                continue
-            others = values[:axis] + values[axis + 1 :]
-            if others not in known:
-                known[others] = self.slot_ops(slot, values)
-            yield known[others]
+        return slot_table(self, slot)
 
     def check_values(self) -> None:
         """Decode once with every value of every choice; raises UserError naming the value that makes no network."""
@@ -353,11 +215,6 @@ class SearchSpace(ChoiceSet):
             values = ", ".join(map(str, choice.values))
             lines.append(f"  {choice.path}: {values}" + (f"  (if {when})" if when else ""))
         return "\n".join(line for line in lines if line)
-
-
-@lru_cache(maxsize=1 << 16)
-def _cached_ops(placed: PlacedBlock) -> tuple[Op, ...]:
-    return block_ops(placed)
 
 
 def space_names() -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -20,17 +19,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
+from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
 from searchspace.low_resolution import RunForm, strides_to_drop
-from searchspace.modules import ConvBNAct, HeadModule, Network, build_block, empty_network, initialise
+from searchspace.modules import Network, empty_network, initialise
 from searchspace.space import SearchSpace
-from searchspace.space_match import layer_blocks
-from searchspace.stage_plan import Reader, StagePlan, width_of
+from searchspace.stage_plan import Reader
+from searchspace.supernet.places import Places, block_module, head_module, stem_module
 from searchspace.supernet.shared import SharedPart
 
-# The channel counts with which what precedes a stage can enter it, by what is told apart (`Supernet._stream`).
-Streams = dict[str, set[int]]
+_REMEMBERED = 4096  # paths
 
 
 class _Step(NamedTuple):
@@ -66,9 +64,10 @@ class Supernet(nn.Module):
         self.dropout = dropout
         smaller = self.image_size < max(space.spec.resolutions)
         self.dropped_strides = strides_to_drop(self.image_size, space.total_stride) if smaller else 0
+        self.places = Places(space, self.classes, dropout)
         with torch.device("meta"):
             self.parts = nn.ModuleDict(
-                {name: SharedPart(templates, kernel_transform) for name, templates in self._places()}
+                {name: SharedPart(templates, kernel_transform) for name, templates in self.places.all()}
             )
         self.to_empty(device="cpu")
         generator = torch.Generator().manual_seed(seed)
@@ -79,69 +78,6 @@ class Supernet(nn.Module):
         self.batch_norm_momentum: float | None = None
         self._paths: dict[bytes, tuple[_Step, ...]] = {}
         self._templates: dict[object, nn.Module] = {}
-
-    def _places(self) -> Iterator[tuple[str, list[nn.Module]]]:
-        """Every place of the space with the modules that can run there, largest dimensions included."""
-        spec = self.space.spec
-        yield "stem", [_stem(spec.stem)]
-        streams: Streams = {"": {spec.stem.out}}
-        for number, plan in enumerate(self.space.plans):
-            if plan.stage.fixed:
-                yield from self._fixed_places(number, streams)
-                streams = {"": {plan.stage.fixed[-1].out}}
-            else:
-                yield from self._chosen_places(number, streams)
-                streams = self._leaving(number, streams)
-        for stream, widths in streams.items():
-            yield f"head{stream}", [_head(spec.head, channels, self.classes, self.dropout) for channels in widths]
-
-    def _fixed_places(self, number: int, streams: Streams) -> Iterator[tuple[str, list[nn.Module]]]:
-        blocks = self.space.plans[number].stage.fixed
-        for stream, widths in streams.items():
-            yield self._place_name(number, 0, 0, stream), [_block(blocks[0], channels) for channels in widths]
-        for layer, (before, block) in enumerate(pairwise(blocks), start=1):
-            yield self._place_name(number, layer, 0), [_block(block, before.out)]
-
-    def _chosen_places(self, number: int, streams: Streams) -> Iterator[tuple[str, list[nn.Module]]]:
-        plan = self.space.plans[number]
-        for layer in range(plan.stage.depths[-1]):
-            for option in range(len(plan.stage.options)):
-                entering = {"": _widths(plan, option)} if layer else streams
-                for stream, widths in entering.items():
-                    made = {
-                        (block, channels)
-                        for channels in widths
-                        for found, _, block in layer_blocks(self.space, number, layer, channels)
-                        if found == option and block is not None
-                    }
-                    if made:
-                        yield self._place_name(number, layer, option, stream), _templates(made)
-
-    def _leaving(self, number: int, streams: Streams) -> Streams:
-        """The streams after a stage of choices, those that entered included where the stage can be skipped."""
-        plan = self.space.plans[number]
-        entering = {channels for widths in streams.values() for channels in widths}
-        skips = any(
-            block is None for channels in entering for _, _, block in layer_blocks(self.space, number, 0, channels)
-        )
-        leaving = {stream: set(widths) for stream, widths in streams.items()} if skips else {}
-        for option in range(len(plan.stage.options)):
-            leaving.setdefault(self._stream(number, option), set()).update(_widths(plan, option))
-        return leaving
-
-    def _stream(self, number: int, option: int) -> str:
-        """What the place that follows a stage is called by: the option taken, where options differ in width.
-
-        Channels of a narrow and a wide block have nothing in common but their numbers, so what follows has weights
-        for each; where all options have one width they write to one residual stream, and share.
-        """
-        plan = self.space.plans[number]
-        return "" if plan.stage.fixed or len(plan.widths) == 1 else f"/after-{plan.stage.options[option].name}"
-
-    def _place_name(self, number: int, layer: int, option: int, stream: str = "") -> str:
-        stage = self.space.plans[number].stage
-        name = f"{stage.name}/layer{layer}"
-        return (name if stage.fixed else f"{name}/{stage.options[option].name}") + (stream if layer == 0 else "")
 
     def configure_layers(self, *, dropout: float, batch_norm_momentum: float) -> None:
         """Set the dropout and the batch-norm momentum of all modules that run."""
@@ -196,7 +132,7 @@ class Supernet(nn.Module):
     def _find_path(self, genotype: Genotypes) -> Iterator[_Step]:
         running = self.runs_as(genotype)
         blocks = enumerate(running.placed_blocks())
-        yield _Step("stem", self._shared_part("stem"), self._template(running.stem, lambda: _stem(running.stem)))
+        yield _Step("stem", self._shared_part("stem"), self._template(running.stem, lambda: stem_module(running.stem)))
         stream = ""
         read: Reader = genotype.tolist().__getitem__
         for number, plan in enumerate(self.space.plans):
@@ -206,12 +142,12 @@ class Supernet(nn.Module):
                 index, placed = next(blocks)
                 option = 0 if plan.stage.fixed else plan.option(read)
                 key = placed.block, placed.in_channels
-                part = self._shared_part(self._place_name(number, layer, option, stream))
-                yield _Step(f"blocks.{index}", part, self._template(key, partial(_block, *key)))
-                stream = self._stream(number, option)
+                part = self._shared_part(self.places.name(number, layer, option, stream))
+                yield _Step(f"blocks.{index}", part, self._template(key, partial(block_module, *key)))
+                stream = self.places.stream(number, option)
         channels = running.blocks[-1].out
         head = self._template(
-            (running.head, channels), lambda: _head(running.head, channels, self.classes, self.dropout)
+            (running.head, channels), lambda: head_module(running.head, channels, self.classes, self.dropout)
         )
         yield _Step("head", self._shared_part(f"head{stream}"), head)
 
@@ -221,13 +157,7 @@ class Supernet(nn.Module):
 
     def places_of(self, number: int, layer: int, kind: str) -> Iterator[str]:
         """Yield the names of the places where a layer of a stage can be a block of a family."""
-        stage = self.space.plans[number].stage
-        for option, made_of in enumerate(stage.options):
-            if made_of.kind == kind:
-                name = self._place_name(number, layer, option)
-                yield from (known for known in self.parts if known == name or known.startswith(f"{name}/after-"))
-        if stage.fixed and stage.fixed[layer].family.kind == kind:
-            name = self._place_name(number, layer, 0)
+        for name in self.places.of_kind(number, layer, kind):
             yield from (known for known in self.parts if known == name or known.startswith(f"{name}/after-"))
 
     def _shared_part(self, name: str) -> SharedPart:
@@ -266,55 +196,8 @@ class Supernet(nn.Module):
         return extracted.to(device).train(self.training)
 
 
-_REMEMBERED = 4096
-
-
 def resized(images: Tensor, size: int) -> Tensor:
     """Return images (batch, 3, h, w) at `size` pixels square."""
     if images.shape[-1] == size:
         return images
     return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-
-
-def _widths(plan: StagePlan, option: int) -> set[int]:
-    """All channel counts that can leave a stage of choices by an option."""
-    bindings = plan.widths[option if len(plan.widths) > 1 else 0]
-    return {
-        width_of({b.field: value for b, value in zip(bindings, values, strict=True)})
-        for values in product(*(binding.values for binding in bindings))
-    }
-
-
-def _templates(blocks: set[tuple[Block, int]]) -> list[nn.Module]:
-    """One module for each distinct set of shapes; what shapes do not depend on is made the same first.
-
-    In one order in every process (sets of blocks have none): that of the parameters, and so of the random numbers they
-    start from and of the optimizer's state, follows from it.
-    """
-    first, first_channels = min(blocks, key=repr)
-    shapes = {(block.with_fields(activation=first.activation), channels) for block, channels in blocks}
-    sizes = {
-        field: {getattr(block, field) for block, _ in blocks if field in block.family.kernels}
-        for field in first.family.kernels
-    }
-    widest = {field: max(found) for field, found in sizes.items()}
-    large = {(block.with_fields(**widest), channels) for block, channels in shapes}
-    # Every kernel size once, for the transforms between them.
-    for field, found in sizes.items():
-        large |= {(first.with_fields(**widest | {field: kernel}), first_channels) for kernel in found if kernel}
-    return [_block(block, channels) for block, channels in sorted(large, key=repr)]
-
-
-# Modules without weights where made on the meta device, as the supernet makes them.
-
-
-def _block(block: Block, in_channels: int) -> nn.Module:
-    return build_block(PlacedBlock(block, 1, in_channels))
-
-
-def _stem(stem: Stem) -> nn.Module:
-    return ConvBNAct(3, stem.out, stem.kernel, stem.stride, stem.activation)
-
-
-def _head(head: Head, in_channels: int, classes: int, dropout: float) -> nn.Module:
-    return HeadModule(head, in_channels, classes, dropout)
