@@ -74,6 +74,7 @@ def test_the_run_folder_holds_what_was_found(finished: tuple[dict[str, Any], Pat
     assert result["high_ms"] <= result["target_ms"] < result["seed_latency_ms"]
     architecture = resolve_network(str(out))
     assert str(architecture) == result["architecture"]
+    assert result["evaluated"] == {"network": result["runs_as"], "data": "digits", "part": "test"}
     saved, state, _ = read_weights(out / "weights.safetensors")
     assert saved == parse(result["runs_as"]) == RunForm(8, 3).of(architecture)
     build_network(architecture, seed=0).load_state_dict(state)

@@ -60,7 +60,7 @@ def test_a_search_on_images_and_its_continuation(settings, tmp_path):
     assert "no test image" in result["accuracy"]["basis"]["images"]
     assert parse(result["architecture"]).classes == 10
     network = load_network(first.file("weights.safetensors"))
-    assert str(network.architecture) == result["trained"]["runs_as"]
+    assert str(network.architecture) == result["trained"]["runs_as"] == result["trained"]["evaluated"]["network"]
 
     # A run that was killed in the search, and one that starts from the first one's supernet.
     second = RunFolder.create(tmp_path / "second", {})

@@ -16,7 +16,7 @@ from nas.runs.folder import REPORT
 from nas.supernets.bilevel import darts_search, search_cells
 from nas.supernets.cell_training import CellTraining, cell_steps
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import chance_warning, evaluate
+from nas.training.evaluation import chance_warning, evaluate, evaluated_on_test
 from nas.training.execution import Execution
 from nas.training.history import History, Observer
 from nas.training.loop import train
@@ -165,6 +165,7 @@ def run_training(
         "madds": job.network.madds,
         "train_images": len(data.train),
         "data": settings.data,
+        "evaluated": evaluated_on_test(job.network, settings.data),
         "image_size": data.image_size,
         "test": asdict(test),
         "search": asdict(history.final.search),

@@ -224,7 +224,7 @@ class SupernetScoring:
 
     def findings(self, network: Network) -> Mapping[str, Any]:
         """Test the trained network, once, and return what goes into `result.json`, the exported file's check too."""
-        from nas.training.evaluation import chance_warning, evaluate
+        from nas.training.evaluation import chance_warning, evaluate, evaluated_on_test
 
         tested = self.data.at_size(network.architecture.resolution).test_split()
         accuracy = evaluate(network, tested.batches(256))
@@ -232,6 +232,7 @@ class SupernetScoring:
             "data": self.settings.data,
             "image_size": network.architecture.resolution,
             "runs_as": str(network.architecture),
+            "evaluated": evaluated_on_test(network.architecture, self.settings.data),
             "test": asdict(accuracy),
             "change": self._change,
             "warnings": [warning for warning in (chance_warning(accuracy, len(self.data.classes)),) if warning],

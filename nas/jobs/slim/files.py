@@ -17,7 +17,7 @@ from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network, us
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE, REPORT
-from nas.training.evaluation import chance_warning
+from nas.training.evaluation import chance_warning, evaluated_on_test
 from netadapt.loop import Step
 from netadapt.resources import Latency
 from searchspace.architecture import Architecture
@@ -106,6 +106,7 @@ def _form(outcome: SlimOutcome) -> dict[str, Any]:
         "cost_resolution": outcome.result.architecture.resolution,
         "runs_as": str(running),
         "runs_as_madds": running.madds,
+        "evaluated": evaluated_on_test(running, job.settings.data),
         "change": job.change,
     }
 

@@ -15,7 +15,7 @@ from nas.jobs.train.files import CHECKPOINT, MODEL, EpochLog
 from nas.runs import RunFolder, RunPlace
 from nas.tasks import DEFAULT_HEADS, Task, task_for
 from nas.training.checkpoint import Checkpoints
-from nas.training.evaluation import evaluate_task
+from nas.training.evaluation import evaluate_task, evaluated_on_test
 from nas.training.execution import Execution
 from nas.training.history import Observer
 from nas.training.loop import train
@@ -143,6 +143,7 @@ def run_dense(job: DenseJob, observer: Observer, *, checkpoint_seconds: float, e
         "head": network.head.name,
         "labels": list(data.classes),
         "data": data.spec,
+        "evaluated": evaluated_on_test(network.architecture, data.spec),
         "data_notes": list(data.notes),
         "image_size": data.image_size,
         "train_images": len(data.train),

@@ -10,7 +10,7 @@ from nas.data import sample
 from nas.export import Usage, preparation_of
 from nas.jobs.train.prepare import TrainJob
 from nas.runs import RunFolder
-from nas.training.evaluation import Accuracy, chance_warning
+from nas.training.evaluation import Accuracy, chance_warning, evaluated_on_test
 from nas.training.history import EpochRecord, History, Observer
 from searchspace.modules import Network
 from searchspace.support.errors import UserError
@@ -56,7 +56,7 @@ def training_result(job: TrainJob, history: History, test: Accuracy) -> dict[str
         "madds": architecture.madds,
         "weights": job.start.weights,
         "data": job.settings.data,
-        "evaluated": {"network": str(running), "data": job.settings.data, "part": "test"},
+        "evaluated": evaluated_on_test(running, job.settings.data),
         "classes": len(job.data.classes),
         "labels": list(job.data.classes),
         "preparation": preparation_of(job.data).as_dict(),
