@@ -78,6 +78,13 @@ def is_required(field: Field[Any]) -> bool:
 NETWORK = Option("A reference name, a YAML file, a run folder, or compact text.", metavar="NETWORK", argument=True)
 DEVICE = Option("A phone from `nas devices`, or a table file.", panel=BUDGET, metavar="DEVICE")
 IMAGES = Option(f"{DATA_KINDS}.", panel=DATA, metavar="DATA")
+HEAD = Option(
+    "In the classifier's place: ssdlite, ssdlite_halved, ssdlite_sandglass, lraspp or deeplab_lite.",
+    panel=SPACE,
+    metavar="HEAD",
+)
+SPACE_NAME = Option("A space from `nas spaces`, or a YAML file of your own.", panel=SPACE, metavar="SPACE")
+EXTRAPOLATE = Option("Estimate operations outside the table's measured range, and flag them.", panel=BUDGET)
 SUBSET = Option("Use N training images only.", panel=DATA, metavar="N")
 DROP_STRIDES = Option(
     "Set the first N strides of 2 to 1.",
@@ -85,5 +92,5 @@ DROP_STRIDES = Option(
     metavar="N",
     otherwise="0, and on images under 64 px as many as they need",
 )
-SEED = Option("The same seed gives the same result.", panel=OUTPUT, metavar="N")
+SEED = Option("The same seed gives the same result.", panel=TRAINING, metavar="N")
 TORCH_DEVICE = Option("cpu, cuda, cuda:1, ...", panel=ENGINE, metavar="DEVICE", otherwise="a GPU where there is one")

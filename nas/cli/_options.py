@@ -58,7 +58,7 @@ class Given:
         """
         values: dict[str, Any] = {}
         for name, (_, option, field) in options_of(settings).items():
-            if name in more or isinstance(option, Internal):
+            if name in more or name not in self._values or isinstance(option, Internal):
                 continue
             value = self._values[name]
             if value is not None:
@@ -71,11 +71,11 @@ class Given:
 
 
 def options_from(
-    *settings: type[Any], **changed: Mapping[str, Any]
+    *settings: type[Any], **changed: Mapping[str, Any] | None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return what gives a function, whose first parameter is `given`, the options of these settings.
 
-    `changed` says by field what its `Option` is in this command, where it is not quite the same.
+    `changed` says by field what its `Option` is in this command, where it is not quite the same; None leaves it out.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -84,8 +84,9 @@ def options_from(
         panels: dict[str, str | None] = {}
         for one in settings:
             for name, (kind, option, field) in options_of(one).items():
-                if isinstance(option, Option) and name not in made:
-                    here = replace(option, **changed.get(name, {}))
+                change = changed.get(name, {})
+                if isinstance(option, Option) and name not in made and change is not None:
+                    here = replace(option, **change)
                     made[name], panels[name] = _parameter(kind, here, field), here.panel
         made = dict(sorted(made.items(), key=lambda item: PANELS.index(panels[item[0]])))
         required = [name for name, parameter in made.items() if parameter.default is inspect.Parameter.empty]

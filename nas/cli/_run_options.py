@@ -61,13 +61,20 @@ class StartedRun:
 
     def made(self, settings: type[Settings], **more: Any) -> Settings:
         """Return the settings it was started with, `more` in place of some; raises UserError where they are others."""
-        values = {
-            name: _restored(self.settings[name], kind)
-            for name, (kind, _, _) in options_of(settings).items()
-            if name in self.settings and name not in more
-        }
+        return self._from(self.settings, settings, more)
+
+    def beside(self, options: type[Settings]) -> Settings:
+        """Return the options it was asked for beside the settings; defaults where an older run did not note them."""
+        return self._from(self.about, options, {})
+
+    def _from(self, noted: Mapping[str, Any], settings: type[Settings], more: Mapping[str, Any]) -> Settings:
         try:
-            return settings(**values | more)
+            values = {
+                name: _restored(noted[name], kind)
+                for name, (kind, _, _) in options_of(settings).items()
+                if name in noted and name not in more
+            }
+            return settings(**values, **more)
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.path}/settings.yaml does not hold the settings of this job: {error}") from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+from nas.options import DATA, IMAGES, SEED, SUBSET, TORCH_DEVICE, TRAINING, Option
 from nas.training.recipes import Recipe, pretrained_supernet
 from nas.training.recipes import supernet as supernet_recipe
 from searchspace.support.errors import UserError
@@ -19,34 +20,94 @@ FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 class SupernetSettings:
     """How images decide a search.
 
-    `mode` is one of `nas.supernets.training.MODES` or `differentiable`.
-
-    `epochs` train the supernet (default: 10, on few images as many as make 400 steps), `winner_epochs` the network
-    found: from the supernet's weights, or `from_scratch`. `image_size` defaults to the images' own; `subset` keeps that
-    many training images; `batch_size` and `learning_rate` replace those of the recipe for the supernet. `start` is the
-    folder of an earlier run, on the same images, whose supernet is trained further, for `epochs` that may then be 0.
-    `weights` are those of a pretrained network that the supernet starts as, after `teacher_epochs` of fine-tuning; what
-    trains learns from it, by `teacher_share`, beside the labels.
+    `mode` is one of `nas.supernets.training.MODES` or `differentiable`. The supernet starts as the `weights`; what
+    trains learns from them beside the labels.
     """
 
-    data: str
-    image_size: int | None = None
-    subset: int | None = None
-    mode: str = "single-path"
-    warm_up: float = 0.0
-    kernel_transform: bool = False
-    epochs: int | None = None
-    winner_epochs: int = 10
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    start: str | None = None
-    from_scratch: bool = False
-    search_images: int = 1000
-    seed: int = 0
-    torch_device: str | None = None
-    weights: str | None = None
-    teacher_epochs: int = 3
-    teacher_share: float = 0.5
+    data: Annotated[str, IMAGES]
+    image_size: Annotated[
+        int | None,
+        Option(
+            "Pixels a side.",
+            panel=DATA,
+            metavar="PX",
+            otherwise="the space's largest resolution; of smaller images: theirs",
+        ),
+    ] = None
+    subset: Annotated[int | None, SUBSET] = None
+    search_images: Annotated[
+        int, Option("Images of the search split that score a network.", panel=DATA, metavar="N")
+    ] = 1000
+    mode: Annotated[
+        str,
+        Option(
+            "single-path, fair, sandwich, shrinking or differentiable.",
+            panel=TRAINING,
+            names="--supernet-training",
+            metavar="MODE",
+        ),
+    ] = "single-path"
+    warm_up: Annotated[
+        float,
+        Option("Part of the training in which all choices are warmed up.", panel=TRAINING, metavar="SHARE"),
+    ] = 0.0
+    kernel_transform: Annotated[
+        bool, Option("Learn a matrix between kernel sizes, as Once-for-All does.", panel=TRAINING)
+    ] = False
+    epochs: Annotated[
+        int | None,
+        Option(
+            "Passes over the images: the supernet.",
+            panel=TRAINING,
+            metavar="EPOCHS",
+            otherwise=f"{FEWEST_EPOCHS}, or what makes {FEWEST_STEPS} steps",
+        ),
+    ] = None
+    winner_epochs: Annotated[
+        int, Option("Passes over the images: the network found.", panel=TRAINING, metavar="EPOCHS")
+    ] = 10
+    batch_size: Annotated[
+        int | None,
+        Option("Images per step of the supernet.", panel=TRAINING, metavar="IMAGES", otherwise="the recipe's"),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        Option("Of the supernet.", panel=TRAINING, metavar="RATE", otherwise="the recipe's"),
+    ] = None
+    start: Annotated[
+        str | None,
+        Option(
+            "Start from the supernet of an earlier run on the same images (--epochs may be 0).",
+            panel=TRAINING,
+            names="--supernet",
+            metavar="RUN",
+        ),
+    ] = None
+    from_scratch: Annotated[
+        bool, Option("Train the network found from scratch, not from the supernet.", panel=TRAINING)
+    ] = False
+    weights: Annotated[
+        str | None,
+        Option(
+            "Start from a pretrained network: .tflite, .safetensors, .npz, .pth; default --space: around it.",
+            panel=TRAINING,
+            metavar="FILE",
+        ),
+    ] = None
+    teacher_epochs: Annotated[
+        int,
+        Option("Passes over the images: fine-tuning the pretrained network first.", panel=TRAINING, metavar="EPOCHS"),
+    ] = 3
+    teacher_share: Annotated[
+        float,
+        Option(
+            "Part that the pretrained network's answers have in what is learnt; 0: none.",
+            panel=TRAINING,
+            metavar="SHARE",
+        ),
+    ] = 0.5
+    seed: Annotated[int, SEED] = 0
+    torch_device: Annotated[str | None, TORCH_DEVICE] = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "winner_epochs", "search_images"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from nas.evaluators import Evaluator, PredictorEvaluator
 from nas.export import ExportRecord, export_network
 from nas.jobs.search.found import FoundNetwork, Progress
+from nas.jobs.search.settings import PARALLEL
 from nas.objectives import Objective
 from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
@@ -129,7 +130,7 @@ class PredictedScoring:
     """ImageNet top-1 from the shipped predictors; `seed` draws the winner's untrained weights."""
 
     seed: int = 0
-    batch: int = 250
+    batch: int = PARALLEL
     trains: bool = False
     learnt: None = None
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from nas.objectives import metric
+from nas.options import BUDGET, ENGINE, EXTRAPOLATE, HEAD, SEED, SPACE, STRATEGY, Internal, Option
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import parse_duration_ms
 
 LATENCY_FRONT = ("latency_ms",)
+# Networks evaluated, and asked for at once, where neither is said: predicted, trained on images, one a trial on NNI.
+EVALUATIONS, IMAGE_EVALUATIONS, NNI_EVALUATIONS = 50_000, 100, 30
+PARALLEL, IMAGE_PARALLEL, NNI_PARALLEL = 250, 10, 2
 _LIMITED = re.compile(r"(.+)=(\s*[0-9.].*)", re.DOTALL)  # DEVICE=TIME; the path of a table may hold "=" too
 
 
@@ -19,33 +23,87 @@ _LIMITED = re.compile(r"(.+)=(\s*[0-9.].*)", re.DOTALL)  # DEVICE=TIME; the path
 class SearchSettings:
     """All that decides a search.
 
-    `budget_ms` is kept on `device` by the upper end of the latency interval, and so is each budget of `also`, by
-    device. `front` names the metrics that the front trades against top-1. With `head`, for so many `classes`,
-    budgets are of the network with that head in its classifier's place. `parallel` is how many networks
-    the strategy is asked for before it hears of their results (default: what suits the evaluator); `threads` is how
-    many threads torch scores one network with, since sums depend on how they are split.
-    `evaluator` is None (predictor, with images a supernet) or "train": each network for `trial_epochs` epochs from
-    scratch. With `early_stopping` trainings that lag behind are stopped (ASHA, Ray Tune).
-    `only_supported` keeps to networks whose kinds of op a device is known to run, each timed there.
+    Each budget is kept by the upper end of the latency interval; with `head` it is of the network with that head in its
+    classifier's place. The same `threads` give the same result, since sums depend on how they are split.
     """
 
-    budget_ms: float
-    device: str = "pixel"
-    space: str = "mobilenetv3"
-    strategy: str = "evolution"
-    seed: int = 0
-    evaluations: int = 50_000
-    extrapolate: bool = False
-    also: Mapping[str, float] = field(default_factory=dict)
-    front: Sequence[str] = LATENCY_FRONT
-    head: str | None = None
-    classes: int | None = None
-    parallel: int | None = None
-    threads: int = 1
-    evaluator: str | None = None
-    trial_epochs: int = 5
-    early_stopping: bool = False
-    only_supported: bool = False
+    budget_ms: Annotated[float, Internal("Kept on `device`: --budget, or --device DEVICE=TIME.")]
+    device: Annotated[str, Internal("The first --device; its latency is the one shown.")] = "pixel"
+    also: Annotated[Mapping[str, float], Internal("The budgets of further --device, in ms.")] = field(
+        default_factory=dict
+    )
+    extrapolate: Annotated[bool, EXTRAPOLATE] = False
+    only_supported: Annotated[
+        bool, Option("Only networks whose every kind of op the device runs and was timed with.", panel=BUDGET)
+    ] = False
+    front: Annotated[
+        Sequence[str],
+        Option(
+            "What the front trades against top-1: latency, params, madds, latency@DEVICE, peak_activation_bytes; "
+            "may be given again.",
+            panel=BUDGET,
+            metavar="METRIC",
+            otherwise="latency",
+        ),
+    ] = LATENCY_FRONT
+    space: Annotated[
+        str,
+        Option(
+            "A space from `nas spaces`, a YAML file of your own, or around:NETWORK.",
+            panel=SPACE,
+            metavar="SPACE",
+            otherwise="mobilenetv3, with --data mobile, with --weights around their network",
+        ),
+    ] = "mobilenetv3"
+    head: Annotated[str | None, HEAD] = None
+    classes: Annotated[
+        int | None,
+        Option("Classes of the head.", panel=SPACE, metavar="N", otherwise="COCO's 80, VOC's 21 with background"),
+    ] = None
+    strategy: Annotated[
+        str,
+        Option(
+            "evolution, reinforce, random, tpe, optuna:SAMPLER, learnt or module:Class of your own.",
+            panel=STRATEGY,
+            metavar="NAME",
+            otherwise="evolution, after differentiable training learnt",
+        ),
+    ] = "evolution"
+    seed: Annotated[int, replace(SEED, panel=STRATEGY)] = 0
+    evaluations: Annotated[
+        int,
+        Option(
+            "Networks to evaluate.",
+            panel=STRATEGY,
+            metavar="N",
+            otherwise=f"{EVALUATIONS:,}, with --data {IMAGE_EVALUATIONS}, on nni {NNI_EVALUATIONS}",
+        ),
+    ] = EVALUATIONS
+    parallel: Annotated[
+        int | None,
+        Option(
+            "Networks asked for at once; decides the history, the engine does not.",
+            panel=STRATEGY,
+            metavar="N",
+            otherwise=f"{PARALLEL}, with --data {IMAGE_PARALLEL}, on nni {NNI_PARALLEL}",
+        ),
+    ] = None
+    evaluator: Annotated[
+        str | None,
+        Option(
+            "train: each network of --data for a few epochs from scratch, instead of a supernet.",
+            panel=STRATEGY,
+            metavar="train",
+        ),
+    ] = None
+    trial_epochs: Annotated[
+        int, Option("Of each network with --evaluator train.", panel=STRATEGY, metavar="EPOCHS")
+    ] = 5
+    early_stopping: Annotated[
+        bool,
+        Option("Stop trainings that lag behind (ASHA), with --evaluator train --engine ray.", panel=STRATEGY),
+    ] = False
+    threads: Annotated[int, Option("CPU threads that score one network of --data.", panel=ENGINE, metavar="N")] = 1
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -99,6 +157,11 @@ class SearchSettings:
         if self.only_supported:
             plain["only_supported"] = True
         return plain
+
+
+def default_evaluations(*, images: bool, nni: bool) -> int:
+    """Return how many networks a search evaluates where that is not said."""
+    return NNI_EVALUATIONS if nni else IMAGE_EVALUATIONS if images else EVALUATIONS
 
 
 def parse_budgets(devices: Sequence[str], budget: str | None) -> tuple[str, float, dict[str, float]]:

@@ -17,6 +17,7 @@ import numpy as np
 from nas.evaluators import Evaluator, SupernetEvaluator
 from nas.jobs.search.found import FoundNetwork
 from nas.jobs.search.scoring import NetworkScore, TrainingStage, Watch
+from nas.jobs.search.settings import IMAGE_PARALLEL
 from nas.objectives import Objective, Values
 from nas.runs.folder import FRONT_WEIGHTS, RunFolder, front_file
 from nas.strategies import Learnt
@@ -43,7 +44,7 @@ EXPORT_CHECK_IMAGES = 256
 class SupernetScoring:
     """Accuracy on the user's images; see `nas.jobs.search.scoring.Scoring` for what a search asks of it."""
 
-    batch = 10  # a network takes a good part of a second
+    batch = IMAGE_PARALLEL  # a network takes a good part of a second
     trains = True
 
     def __init__(
