@@ -21,7 +21,7 @@ from latency_lut.measure.backend import Task, build_model
 from latency_lut.measure.endtoend import random_networks, validate_on_device
 from latency_lut.measure.host import Host
 from latency_lut.measure.journal import Journal
-from latency_lut.measure.loop import measure
+from latency_lut.measure.rounds import measure
 from searchspace.reference import reference, reference_names
 from searchspace.space import load_space
 

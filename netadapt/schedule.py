@@ -22,7 +22,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The reduction asked of step i: `reduction` x the seed's cost x `decay`^(i - 1)."""
+    """The reduction asked of step i: `reduction` x the initial cost x `decay`^(i - 1)."""
 
     form: Form
     reduction: float
@@ -36,9 +36,9 @@ class Schedule:
         if not 0 < self.decay <= 1:
             raise UserError(f"the decay of the reduction is {self.decay}, expected above 0 and at most 1")
 
-    def asked(self, step: int, seed_value: float) -> float:
+    def asked(self, step: int, initial_value: float) -> float:
         """Return what step `step`, from 1 on, must save at least, in the unit of the resource."""
-        return self.reduction * seed_value * self.decay ** (step - 1)
+        return self.reduction * initial_value * self.decay ** (step - 1)
 
     def final_target(self, target: float) -> float:
         """Return the upper end at which a proposal need save no more.
@@ -61,7 +61,7 @@ class Schedule:
 
 
 def published_schedule(form: Form) -> Schedule:
-    """Return the schedule of a paper: 1 % of the seed each step, or 2.5 % falling by 4 % a step (the authors' code)."""
+    """Return a paper's schedule: 1 % of the initial cost a step, or 2.5 % falling by 4 % a step (the authors' code)."""
     if form is Form.MOBILENETV3:
         return Schedule(form=form, reduction=0.01)
     return Schedule(form=form, reduction=0.025, decay=0.96)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from searchspace.architecture import Architecture, Block, Depthwise, PlacedBlock
 from searchspace.blocks import Padding, Width
-from searchspace.layers import KINDS, Place, build_layer
+from searchspace.layer_options import KINDS, Place, build_layer
 from searchspace.resolve import resolve_network
 from searchspace.space import AROUND
 from searchspace.space_file import Fields, Option, SpaceSpec, Stage

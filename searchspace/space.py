@@ -3,8 +3,8 @@
 A space is a file of stages and choices (`searchspace.space_file`). `searchspace.space_choices` lists what the file
 leaves open as a flat tuple of choices. Here a genotype, one value index for each choice, becomes an `Architecture`;
 `searchspace.space_match` finds the genotype of an architecture, `searchspace.space_slots` the places that a latency
-table is compiled over. What a choice means to a block is known to `searchspace.layers` alone; what can be done with
-genotypes without knowing their meaning is in `searchspace.choices`.
+table is compiled over. What a choice means to a block is known to `searchspace.layer_options` alone; what can be done
+with genotypes without knowing their meaning is in `searchspace.choices`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from searchspace.architecture import Architecture, Block
 from searchspace.choices import ChoiceSet, Genotypes
 from searchspace.heads import TaskHead
 from searchspace.heads.slots import HeadSlot, head_slots
-from searchspace.layers import Place
+from searchspace.layer_options import Place
 from searchspace.ops import Op
 from searchspace.space_choices import ChoiceList
 from searchspace.space_file import SpaceSpec, load_spec

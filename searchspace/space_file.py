@@ -18,7 +18,7 @@
           inverted: {width: 40, ratio: [3, 6]}
           sandglass: {width: 192, ratio: [3, 6], first: {kernel: 3}}     # `first` overrides fields in layer 0
 
-The fields of each kind of layer are those of `searchspace.layers.KINDS`, their values those of
+The fields of each kind of layer are those of `searchspace.layer_options.KINDS`, their values those of
 `searchspace.space_fields`. `docs/spaces.md` says it in full.
 """
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from searchspace.architecture import Block, Head, Stem
-from searchspace.layers import KINDS
+from searchspace.layer_options import KINDS
 from searchspace.space_fields import as_number, check_field
 from searchspace.support.errors import UserError
 from searchspace.text import parse_block, parse_head, parse_stem

@@ -17,7 +17,7 @@ import numpy as np
 from searchspace.architecture import Architecture, Block
 from searchspace.blocks import Padding
 from searchspace.choices import Genotypes
-from searchspace.layers import Place
+from searchspace.layer_options import Place
 from searchspace.space import SearchSpace
 from searchspace.stage_plan import make_layer, width_of
 from searchspace.support.errors import UserError

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from searchspace.architecture import Block
-from searchspace.layers import Place, build_layer
+from searchspace.layer_options import Place, build_layer
 from searchspace.space_file import WIDTH_FIELDS, Stage
 from searchspace.widths import make_divisible
 

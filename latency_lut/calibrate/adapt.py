@@ -1,6 +1,6 @@
 """From the table of one phone to another's, by a handful of whole-network measurements.
 
-The base table gives the structure: which op is dear compared with which. The measurements give a factor for the phone,
+The base table gives the structure: which op is slow compared with which. The measurements give a factor for the phone,
 corrections of it by kind of op as far as they are called for, and small smooth deviations.
 """
 

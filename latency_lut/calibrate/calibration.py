@@ -1,7 +1,7 @@
 """A table for a phone that its user timed a few networks or blocks on: what `nas lut calibrate` does.
 
 With a base table the phone is taken to be like another one (`adapt`), or a few rates are fitted to its networks
-(`roofline_fit`): whichever foretells networks left out better. Without, times of ops are inferred from first
+(`roofline_fit`): whichever predicts networks left out better. Without, times of ops are inferred from first
 principles, which needs blocks or a dozen networks of different kinds (`inference`).
 """
 

@@ -174,7 +174,7 @@ def alone(points: Sequence[LeftOut]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Choice:
-    """The class of device that foretells networks left out best, with the rates and how it did."""
+    """The class of device that predicts networks left out best, with the rates and how it did."""
 
     nominal: Nominal
     fit: RooflineFit

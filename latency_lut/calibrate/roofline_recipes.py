@@ -1,7 +1,7 @@
 """How the shipped tables that are a few rates are made from published times of whole networks.
 
 Phones' CPUs in int8, GPUs, DSPs and NPUs, and boards. Every one is fitted to between 4 and 28 networks
-(`roofline_fit`); the class of device that gives the prior is the one that foretells networks left out best.
+(`roofline_fit`); the class of device that gives the prior is the one that predicts networks left out best.
 """
 
 from __future__ import annotations

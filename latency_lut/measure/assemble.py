@@ -15,8 +15,8 @@ from latency_lut.calibrate.views import fit_distant_scale, predicted_ms
 from latency_lut.estimate import Estimate
 from latency_lut.measure.backend import Conditions, DeviceFacts, Task
 from latency_lut.measure.journal import Measurement
-from latency_lut.measure.loop import estimates
 from latency_lut.measure.references import References
+from latency_lut.measure.rounds import estimates
 from latency_lut.provenance import Method, Precision, Provenance
 from latency_lut.table import LatencyTable
 from searchspace.architecture import Architecture

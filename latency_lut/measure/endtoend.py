@@ -13,9 +13,9 @@ import numpy as np
 from latency_lut.errors import UnmeasuredOp
 from latency_lut.estimate import Estimate
 from latency_lut.measure.backend import Backend
-from latency_lut.measure.journal import Journal
-from latency_lut.measure.loop import OnProgress, estimates, measure
+from latency_lut.measure.journal import MeasurementLog
 from latency_lut.measure.references import References
+from latency_lut.measure.rounds import OnProgress, estimates, measure
 from latency_lut.predict import predict
 from latency_lut.provenance import Precision
 from latency_lut.table import LatencyTable
@@ -60,7 +60,7 @@ def time_networks(
 ) -> dict[Architecture, Estimate]:
     """Time whole networks, scaled to the level at which the references take the given times."""
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder) / "networks.jsonl", {})
+        journal = MeasurementLog(Path(folder) / "networks.jsonl", {})
         measure(backend, list(dict.fromkeys(networks)), precision, journal, on_progress)
         journal.close()
     scaled = estimates(journal.measurements, references)

@@ -30,7 +30,7 @@ class Measurement:
     spread: float = 0.0
 
 
-class Journal:
+class MeasurementLog:
     """Append-only file of measurements under one set of conditions."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latency_lut.tflite import layers, module_model
+from latency_lut.tflite import module_model, operators
 from latency_lut.tflite.graph import Graph
 from searchspace.architecture import Architecture
 from searchspace.ops import Op, OpKind
@@ -52,16 +52,17 @@ def op_model(op: Op, copies: int = 1, seed: int = 0) -> bytes:
         match op.kind:
             case OpKind.ADD:
                 other = graph.inputs[1] if len(graph.inputs) > 1 else graph.input(graph.shape(source))
-                graph.outputs.append(layers.add(graph, source, other))
+                graph.outputs.append(operators.add(graph, source, other))
             case OpKind.SCALE:
                 gate = graph.inputs[1] if len(graph.inputs) > 1 else graph.input((1, 1, 1, op.in_channels))
-                graph.outputs.append(layers.multiply(graph, source, gate))
+                graph.outputs.append(operators.multiply(graph, source, gate))
             case OpKind.CONCAT:
                 half, rest = op.in_channels // 2, op.in_channels - op.in_channels // 2
                 first, again, second = (
-                    layers.cut(graph, source, 3, begin, count) for begin, count in ((0, half), (0, half), (half, rest))
+                    operators.cut(graph, source, 3, begin, count)
+                    for begin, count in ((0, half), (0, half), (half, rest))
                 )
-                graph.outputs += [again, layers.join(graph, [first, second], 3)]
+                graph.outputs += [again, operators.join(graph, [first, second], 3)]
             case _:
                 graph.outputs.append(_apply(graph, op, source, constants))
     return graph.packed(description=TIMED)
@@ -99,30 +100,30 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
     match op.kind:
         case OpKind.CONV | OpKind.DWCONV | OpKind.LINEAR:
             depthwise = op.kind is OpKind.DWCONV
-            return layers.convolve(
+            return operators.convolve(
                 graph,
                 source,
                 constants,
                 stride=op.stride,
                 dilation=op.dilation,
                 depthwise=depthwise,
-                activation=layers.RELU6,
+                activation=operators.RELU6,
             )
         case OpKind.POOL:
-            return layers.mean(graph, source, keep_dims=True)
+            return operators.mean(graph, source, keep_dims=True)
         case OpKind.PAD:
             half = op.kernel // 2
-            return layers.pad(graph, source, half, half, half, half)
+            return operators.pad(graph, source, half, half, half, half)
         case OpKind.MAXPOOL:
-            return layers.pooled(graph, source, "MAX_POOL_2D", op.kernel, op.stride, layers.SAME)
+            return operators.pooled(graph, source, "MAX_POOL_2D", op.kernel, op.stride, operators.SAME)
         case OpKind.AVGPOOL:
-            return layers.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel, op.stride, layers.SAME)
+            return operators.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel, op.stride, operators.SAME)
         case OpKind.RESIZE:
-            return layers.resized(graph, source, (op.out_size, op.out_size), align_corners=False)
+            return operators.resized(graph, source, (op.out_size, op.out_size), align_corners=False)
         case OpKind.RELU:
             return graph.operator("RELU", [source], graph.shape(source))
         case OpKind.SIGMOID:
-            return layers.multiply(graph, source, constants[0])
+            return operators.multiply(graph, source, constants[0])
         case OpKind.HSWISH:
-            return layers.hard_swish(graph, source)
+            return operators.hard_swish(graph, source)
     raise AssertionError(f"{op.kind} has several inputs")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from latency_lut.tflite import layers
+from latency_lut.tflite import operators
 from latency_lut.tflite.lowering import (
     TO_CHANNEL_LAST,
     Handlers,
@@ -29,7 +29,7 @@ def _mean(low: Lowering, call: Call) -> Value:
     over_the_map = value.channel_last and sorted(axis % 4 for axis in axes) == [2, 3]
     if not over_the_map or (call.name != "mean.dim" and tuple(call.arguments[1]) != (1, 1)):
         raise UserError(f"cannot write {call.name} over {list(call.arguments[1])}, only the mean of whole maps")
-    return Value(layers.mean(low.graph, value.index, keep_dims=keep_dims), keep_dims)
+    return Value(operators.mean(low.graph, value.index, keep_dims=keep_dims), keep_dims)
 
 
 @HANDLERS.of("slice.Tensor")
@@ -43,7 +43,7 @@ def _slice(low: Lowering, call: Call) -> Value:
     if (begin, end) == (0, length):
         return value
     axis = stored_axis(value, dimension, tensor.ndim)
-    return replace(value, index=layers.cut(low.graph, value.index, axis, begin, end - begin))
+    return replace(value, index=operators.cut(low.graph, value.index, axis, begin, end - begin))
 
 
 @HANDLERS.of("cat")
@@ -51,7 +51,7 @@ def _cat(low: Lowering, call: Call) -> Value:
     tensors, dimension = call.arguments
     parts = [low.value(tensor) for tensor in tensors]
     axis = stored_axis(parts[0], dimension, tensors[0].ndim)
-    return replace(parts[0], index=layers.join(low.graph, [part.index for part in parts], axis))
+    return replace(parts[0], index=operators.join(low.graph, [part.index for part in parts], axis))
 
 
 @HANDLERS.of("view", "_unsafe_view", "reshape")
@@ -67,7 +67,7 @@ def _view(low: Lowering, call: Call) -> Value:
         operator.fields["keepDims"] = False  # as the converter writes pooling in front of the classifier
         graph.reshape(value.index, shape)
         return Value(value.index, False)
-    return Value(layers.reshaped(graph, value.index, shape), False)
+    return Value(operators.reshaped(graph, value.index, shape), False)
 
 
 @HANDLERS.of("permute")
@@ -78,14 +78,14 @@ def _permute(low: Lowering, call: Call) -> Value:
         return replace(value, channel_last=False)
     if value.channel_last:
         raise UserError(f"cannot write the order {list(order)} of axes, only channel-last")
-    return Value(layers.permuted(low.graph, value.index, order), False)
+    return Value(operators.permuted(low.graph, value.index, order), False)
 
 
 @HANDLERS.of("addmm")
 def _addmm(low: Lowering, call: Call) -> Value:
     bias, tensor, weight = call.arguments[:3]
     constants = [low.graph.constant(np.ascontiguousarray(to_array(weight).T)), low.graph.constant(to_array(bias))]
-    return Value(layers.fully_connected(low.graph, low.value(tensor).index, constants), False)
+    return Value(operators.fully_connected(low.graph, low.value(tensor).index, constants), False)
 
 
 @HANDLERS.of("mm")
@@ -93,12 +93,12 @@ def _mm(low: Lowering, call: Call) -> Value:
     tensor, weight = call.arguments
     zeros = np.zeros(weight.shape[1], np.float32)
     constants = [low.graph.constant(np.ascontiguousarray(to_array(weight).T)), low.graph.constant(zeros)]
-    return Value(layers.fully_connected(low.graph, low.value(tensor).index, constants), False)
+    return Value(operators.fully_connected(low.graph, low.value(tensor).index, constants), False)
 
 
 @HANDLERS.of("upsample_bilinear2d")
 def _upsample(low: Lowering, call: Call) -> Value:
     tensor, size, align_corners = call.arguments[:3]
     value = low.value(tensor)
-    resized = layers.resized(low.graph, value.index, (size[0], size[1]), align_corners=align_corners)
+    resized = operators.resized(low.graph, value.index, (size[0], size[1]), align_corners=align_corners)
     return replace(value, index=resized)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from latency_lut.tflite import layers
+from latency_lut.tflite import operators
 from latency_lut.tflite.lowering import (
     CONVOLUTIONS,
     NO_PADS,
@@ -35,7 +35,7 @@ def _convolution(low: Lowering, call: Call) -> Value:
     shift = np.zeros(weight.shape[0], np.float32) if bias is None else to_array(bias)
     constants = [low.graph.constant(np.ascontiguousarray(weights)), low.graph.constant(shift)]
     options: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "depthwise": depthwise}
-    return Value(layers.convolve(low.graph, source, constants, **options), True)
+    return Value(operators.convolve(low.graph, source, constants, **options), True)
 
 
 @HANDLERS.of("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
@@ -49,7 +49,7 @@ def _batch_norm(low: Lowering, call: Call) -> Value:
     value = low.value(tensor)
     if operator is None:
         factor, term = (graph.constant(part.astype(np.float32)) for part in (scale, shift))
-        return replace(value, index=layers.add(graph, layers.multiply(graph, value.index, factor), term))
+        return replace(value, index=operators.add(graph, operators.multiply(graph, value.index, factor), term))
     _, weights, offset = operator.inputs
     along = scale if operator.name == "DEPTHWISE_CONV_2D" else scale[:, None, None, None]
     graph.constants[weights] = (graph.constants[weights] * along).astype(np.float32)
@@ -88,9 +88,9 @@ def _pool(low: Lowering, tensor: Tensor, kind: str, kernel: Any, stride: Any, ow
     size, step, (vertical, horizontal) = kernel[0], stride[0], (own[0], own[-1])
     low.values[id(tensor)] = low.value(tensor)  # zeros put there by hand count, those of the pooling do not
     source, padding = _window(low, tensor, (vertical, horizontal), (size - 1, size - 1), step)
-    if padding == layers.VALID and (vertical or horizontal):
+    if padding == operators.VALID and (vertical or horizontal):
         raise UserError("cannot write pooling with this padding as a TFLite operator, only TensorFlow's SAME")
-    return Value(layers.pooled(low.graph, source, kind, size, step, padding), True)
+    return Value(operators.pooled(low.graph, source, kind, size, step, padding), True)
 
 
 def _window(
@@ -102,8 +102,8 @@ def _window(
     pads = (top + own[0], bottom + own[0], left + own[1], right + own[1])
     _, height, width, _ = low.graph.shape(value.index)
     if pads == (*_same_pads(height, reach[0], stride), *_same_pads(width, reach[1], stride)):
-        return value.index, layers.SAME
-    return (value.index if pads == NO_PADS else layers.pad(low.graph, value.index, *pads)), layers.VALID
+        return value.index, operators.SAME
+    return (value.index if pads == NO_PADS else operators.pad(low.graph, value.index, *pads)), operators.VALID
 
 
 def _same_pads(size: int, reach: int, stride: int) -> tuple[int, int]:

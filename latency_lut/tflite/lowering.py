@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from latency_lut.tflite import layers
+from latency_lut.tflite import operators
 from latency_lut.tflite.graph import Array, Graph, Operator
 from latency_lut.tflite.trace import Call, Trace
 
@@ -65,7 +65,7 @@ class Lowering:
         value = self.values[id(tensor)]
         if value.pads == NO_PADS:
             return value
-        return Value(layers.pad(self.graph, value.index, *value.pads), True)
+        return Value(operators.pad(self.graph, value.index, *value.pads), True)
 
     def _constant(self, tensor: Tensor) -> Value:
         array = to_array(tensor)

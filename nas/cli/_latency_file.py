@@ -54,7 +54,7 @@ def latency_of_file(path: str, device: str, extrapolate: bool, json: bool) -> No
 
 def _timed(content: bytes, precision: str) -> Estimate:
     from latency_lut.measure.host import Host
-    from latency_lut.measure.loop import time_file
+    from latency_lut.measure.rounds import time_file
 
     with Host() as host:
         measured = time_file(host, content, Precision(precision))

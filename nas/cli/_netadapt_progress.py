@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from nas.cli._lines import TimedLines
 from nas.jobs.slim.run import SlimJob
 from nas.jobs.slim.tuning import FinalOutcome
-from netadapt.loop import Step
+from netadapt.iterations import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +65,7 @@ class SlimProgress:
         job, self._step = self._job, step.step
         cost = f"{step.cost:.2f} {self._unit}" if self._unit else f"{step.cost:,.0f}"
         self._note = f"  {cost}  top-1 {step.accuracy:.2f} %"
-        saved, needed = job.seed_cost.upper - step.upper, job.seed_cost.upper - job.target
+        saved, needed = job.initial_cost.upper - step.upper, job.initial_cost.upper - job.target
         self._saved = min(saved / needed, 1.0) if needed > 0 else 1.0
         self._step_share = self._saved / max(step.step, 1)
         self._update(total=needed, completed=min(saved, needed), note=f"step {step.step}{self._note}")

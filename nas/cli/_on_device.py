@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from latency_lut.measure.backend import Backend, Task
-from latency_lut.measure.loop import OnProgress
+from latency_lut.measure.rounds import OnProgress
 from nas.cli._common import note_console
 from nas.cli._lines import TimedLines
 from searchspace.ops import Op

@@ -18,7 +18,7 @@ from nas.cli._common import (
     print_json,
 )
 from nas.cli._head import ClassesOption, HeadOption, headed, refuse_classes
-from nas.report.layers import LayerRow, headed_rows, layer_rows, short_block
+from nas.report.layer_rows import LayerRow, headed_rows, layer_rows, short_block
 from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork
 from searchspace.resolve import resolve_network

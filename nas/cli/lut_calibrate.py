@@ -58,7 +58,7 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Infer a table from blocks and networks.
 
-    A handful of networks timed on a phone is enough. Three ways are tried, and the one that foretells networks left out
+    A handful of networks timed on a phone is enough. Three ways are tried, and the one that predicts networks left out
     best is taken: one factor on the times of another phone, its structure adapted, and a few rates (arithmetic, memory,
     launches), which also fit accelerators. mobilenet_v2, mobilenet_v3_large,
     mobilenet_v3_small, mnasnet_a1 and mobilenet_v2_0.35 are a good choice.

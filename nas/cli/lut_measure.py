@@ -14,8 +14,8 @@ from latency_lut.measure import plan
 from latency_lut.measure.assemble import assemble
 from latency_lut.measure.backend import Backend, DeviceFacts, Task
 from latency_lut.measure.endtoend import random_networks
-from latency_lut.measure.journal import Journal
-from latency_lut.measure.loop import measure as measure_tasks
+from latency_lut.measure.journal import MeasurementLog
+from latency_lut.measure.rounds import measure as measure_tasks
 from nas.cli._common import (
     ForceOption,
     JsonOption,
@@ -99,7 +99,7 @@ def measure(
             spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks, backend.seconds_per_op
         )
         header = {**asdict(facts), "precision": precision.value}
-        journal = Journal(journal_path, header)
+        journal = MeasurementLog(journal_path, header)
         try:
             with progress_bar("measuring") as on_progress:
                 measure_tasks(backend, tasks, precision, journal, on_progress)
@@ -151,7 +151,12 @@ def _tasks(
 
 
 def _assembled(
-    backend: Backend, facts: DeviceFacts, journal: Journal, tasks: list[Task], precision: Precision, resolution: int
+    backend: Backend,
+    facts: DeviceFacts,
+    journal: MeasurementLog,
+    tasks: list[Task],
+    precision: Precision,
+    resolution: int,
 ) -> LatencyTable:
     wanted = {task: journal.measurements[task] for task in tasks}
     return assemble(wanted, facts, backend.conditions(), precision, resolution)

@@ -47,8 +47,8 @@ def netadapt(
 ) -> None:
     """Slim a trained network, width by width, until a phone's latency (or its multiply-adds or parameters) fits.
 
-    NETWORK may be a run folder with weights; without weights the seed is trained first. The run also makes what the
-    method has to beat (one width multiplier for all, one-shot magnitude pruning, random proposals) with the same
+    NETWORK may be a run folder with weights; without weights it is trained first. The run also makes what the method
+    has to beat (one width multiplier for all, one-shot magnitude pruning, random proposals) with the same
     fine-tuning and the same final training, and the report says what came out.
 
     [bold]Examples[/bold]
@@ -140,15 +140,15 @@ def _refuse_split_devices(settings: SlimSettings, how: dict[str, Any]) -> None:
 
 def _print_start(job: SlimJob, console: Any) -> None:
     unit = job.pricer.resource.unit or "(count)"
-    groups = job.settings.widths().groups(job.seed.architecture)
+    groups = job.settings.widths().groups(job.initial.architecture)
     console.print(
-        f"{job.pricer.resource.name} {job.seed_cost.value:,.2f} (at most {job.seed_cost.upper:,.2f}) {unit}, target "
-        f"{job.target:,.2f}; {len(groups)} groups of widths may shrink; seed weights: {job.seed.weights}",
+        f"{job.pricer.resource.name} {job.initial_cost.value:,.2f} (at most {job.initial_cost.upper:,.2f}) {unit}, "
+        f"target {job.target:,.2f}; {len(groups)} groups of widths may shrink; initial weights: {job.initial.weights}",
         soft_wrap=True,
     )
     if job.change is not None:
         console.print(f"note: {job.change}", soft_wrap=True)
-    size, priced = job.seed.form.image_size, job.seed.architecture.resolution
+    size, priced = job.initial.form.image_size, job.initial.architecture.resolution
     console.print(f"accuracies are at {size} px, costs of the networks at {priced} px", soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from nas.cli._common import JsonOption, NetworkArgument, output_console, print_json
 from nas.cli._head import NOT_PUBLISHED, ClassesOption, HeadOption, headed, refuse_classes
-from nas.report.layers import LayerRow, headed_rows, layer_rows, short_block
+from nas.report.layer_rows import LayerRow, headed_rows, layer_rows, short_block
 from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork
 from searchspace.resolve import resolve_network

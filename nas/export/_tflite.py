@@ -207,7 +207,7 @@ def _quantised(content: bytes, calibration: Calibration | None, seed: int) -> by
 def _timed(content: bytes, precision: str, threads: int) -> Measurement:
     """Time a file as `nas lut measure` times a network."""
     from latency_lut.measure.host import Host
-    from latency_lut.measure.loop import time_file
+    from latency_lut.measure.rounds import time_file
     from latency_lut.provenance import Precision as Computed
 
     with Host(threads) as host:

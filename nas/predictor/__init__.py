@@ -8,13 +8,13 @@ from nas.predictor._coverage import covered_part, nearest_member
 from nas.predictor._fit import agreement, fit_predictor
 from nas.predictor._model import Agreement, Predictor
 from nas.predictor._rows import AccuracyTable, load_accuracy_table
-from nas.predictor._score import NetworkScore, score_network
+from nas.predictor._score import PredictedScore, score_network
 from nas.predictor._store import load_predictor, save_predictor, shipped_predictor
 
 __all__ = [
     "AccuracyTable",
     "Agreement",
-    "NetworkScore",
+    "PredictedScore",
     "Predictor",
     "agreement",
     "covered_part",

@@ -10,7 +10,7 @@ from searchspace.architecture import Architecture
 
 
 @dataclass(frozen=True)
-class NetworkScore:
+class PredictedScore:
     """Predicted top-1 in percent; `differences` from the member of the space that was scored in the network's place.
 
     No differences: the network itself was scored.
@@ -25,7 +25,7 @@ class NetworkScore:
         return not self.differences
 
 
-def score_network(predictor: Predictor, architecture: Architecture) -> NetworkScore:
+def score_network(predictor: Predictor, architecture: Architecture) -> PredictedScore:
     """Score a network, or the member of the predictor's space with the nearest hidden widths.
 
     MobileNetV3-Large has expansions of 2.3 and 2.5 where the space begins at 3, so it is scored as a slightly larger
@@ -34,4 +34,4 @@ def score_network(predictor: Predictor, architecture: Architecture) -> NetworkSc
     covered = predictor.layout.covered
     nearest = nearest_member(covered, architecture)
     top1 = predictor.top1(predictor.layout.read(covered, nearest.genotype[None]))
-    return NetworkScore(float(top1[0]), nearest.differences)
+    return PredictedScore(float(top1[0]), nearest.differences)

@@ -3,7 +3,7 @@
 Pages are composed from `Section`s, so every kind of run (search, slimming, training) shares one look.
 """
 
-from nas.report.layers import LayerRow, layer_rows
+from nas.report.layer_rows import LayerRow, layer_rows
 from nas.report.page import Figure, Section, render_page
 
 __all__ = ["Figure", "LayerRow", "Section", "layer_rows", "render_page"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from nas.report.drawing import svg_text
-from nas.report.layers import LayerRow, describe_block
+from nas.report.layer_rows import LayerRow, describe_block
 from nas.report.page import css_name
 from searchspace.support.optional import MissingPackage
 

@@ -1,4 +1,4 @@
-"""The tasks by name, and the head each one takes where none is asked for; loads nothing dear."""
+"""The tasks by name, and the head each one takes where none is asked for; loads nothing slow to load."""
 
 from __future__ import annotations
 

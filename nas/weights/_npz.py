@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nas.weights.layers import FileLayer
+from nas.weights.file_layers import FileLayer
 from searchspace.support.errors import UserError
 
 MAX_BYTES = 2 * 2**30

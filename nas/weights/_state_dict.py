@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.weights.layers import FileLayer, Norm
+from nas.weights.file_layers import FileLayer, Norm
 from searchspace.architecture import Activation
 from searchspace.support.errors import UserError
 

@@ -12,8 +12,8 @@ import torch
 
 from latency_lut.tflite.read import Operator, Tensor, TFLiteGraph, read_graph
 from nas.weights._tflite_metadata import Described, describe
+from nas.weights.file_layers import FileLayer
 from nas.weights.info import Preparation
-from nas.weights.layers import FileLayer
 from searchspace.architecture import Activation
 from searchspace.support.errors import UserError
 

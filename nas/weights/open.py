@@ -15,8 +15,8 @@ from nas.weights._hub import PREFIX, fetch
 from nas.weights._npz import read_npz
 from nas.weights._state_dict import load_torch_file, read_state_dict
 from nas.weights._tflite import read_tflite
+from nas.weights.file_layers import FileLayer, fill_network, without_background
 from nas.weights.info import Preparation, WeightsInfo
-from nas.weights.layers import FileLayer, fill_network, without_background
 from searchspace.architecture import Architecture, Padding
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import

@@ -11,7 +11,7 @@ import pytest
 
 from latency_lut import LatencyTable, Precision
 from latency_lut.formats import read_block_table
-from latency_lut.measure.journal import Journal, Measurement
+from latency_lut.measure.journal import Measurement, MeasurementLog
 from latency_lut.measure.references import COMPUTE, REFERENCES, References
 from latency_lut.networkfiles import read_samples
 from latency_lut.samples import Target
@@ -45,7 +45,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "proxylessnas": (".yaml", PROXYLESS, read_block_table),
     "once-for-all": (".yaml", ONCE_FOR_ALL, read_block_table),
     "end to end": (".csv", END_TO_END, lambda path: read_samples(path, PIXEL4)),
-    "journal": (".partial", "", lambda path: Journal(path, {}).close()),
+    "journal": (".partial", "", lambda path: MeasurementLog(path, {}).close()),
     "nn-meter json": (".json", NN_METER_JSON, read_block_table),
     "table": (".csv", "", LatencyTable.load),
 }
@@ -57,7 +57,7 @@ def whole(reader: str, table: LatencyTable, path: Path) -> None:
         case "table":
             table.save(path)
         case "journal":
-            journal = Journal(path, {})
+            journal = MeasurementLog(path, {})
             journal.append({COMPUTE: Measurement(0.2, 0.01, 31, References((0.2,) * len(REFERENCES)))})
             journal.close()
         case _:

@@ -115,7 +115,7 @@ def test_rates_that_cannot_be_are_refused(change: dict[str, object], message: st
         replace(NPU, **change)  # type: ignore[arg-type]
 
 
-def test_calibrate_fits_rates_where_they_foretell_an_accelerator_best(tmp_path: Path) -> None:
+def test_calibrate_fits_rates_where_they_predict_an_accelerator_best(tmp_path: Path) -> None:
     file = tmp_path / "npu.csv"
     rows = [f"{name},{timed(name).latency_ms:.4f}" for name in NETWORKS[:5]]
     file.write_text("\n".join(["model,latency_ms", *rows]) + "\n")

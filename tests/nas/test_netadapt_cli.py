@@ -22,9 +22,9 @@ from latency_lut.devices import load_device
 from nas.cli import app
 from nas.jobs.slim.history import KIND, Finals, Lineage
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
-from nas.jobs.slim.start import find_seed
+from nas.jobs.slim.start import find_initial
 from nas.jobs.slim.tuning import Teacher, Tuner, state_of
-from nas.jobs.slim.verdict import Score, verdict
+from nas.jobs.slim.verdict import MethodScore, verdict
 from nas.report.repricing import reprice
 from nas.runs import RunFolder
 from netadapt.schedule import Form
@@ -108,9 +108,9 @@ def test_the_model_was_timed_beside_its_seed(finished: tuple[dict[str, Any], Pat
 
 def test_accuracy_and_cost_are_at_one_resolution_from_64_pixels_on() -> None:
     settings = SlimSettings(network=NETWORK, target="50%", data="digits", subset=100, image_size=96)
-    seed = find_seed(settings)
+    seed = find_initial(settings)
     assert seed.architecture.resolution == seed.form.image_size == 96 and seed.form.dropped_strides == 0
-    assert find_seed(replace(settings, image_size=None)).form == RunForm(8, 3)
+    assert find_initial(replace(settings, image_size=None)).form == RunForm(8, 3)
 
 
 def test_the_page_tells_what_happened(finished: tuple[dict[str, Any], Path]) -> None:
@@ -250,8 +250,8 @@ def test_a_history_written_before_lines_were_numbered_is_read(tmp_path: Path) ->
 
 
 def test_the_verdict_is_plain_about_a_loss() -> None:
-    better = Score("uniform width", "fine-tuned", (71.0, 72.0, 73.0))
-    own = Score("netadapt", "fine-tuned", (70.0, 71.0, 73.5))
+    better = MethodScore("uniform width", "fine-tuned", (71.0, 72.0, 73.0))
+    own = MethodScore("netadapt", "fine-tuned", (70.0, 71.0, 73.5))
     (sentence,) = verdict([own, better])
     assert sentence.startswith("Fine-tuned, NetAdapt did not beat uniform width: -0.50 points on average")
     assert sentence.endswith("over 3 repetitions, ahead in 1 of them.")
@@ -288,7 +288,7 @@ def test_pretrained_weights_are_for_mobilenet_v2_alone(shared_data: Path) -> Non
         "subset": 8,
     }
     with pytest.raises(UserError, match="first layer that differs is stem "):
-        find_seed(SlimSettings(network="mobilenet_v3_large", **given))
-    seed = find_seed(SlimSettings(network="mobilenet_v2", **given))
+        find_initial(SlimSettings(network="mobilenet_v3_large", **given))
+    seed = find_initial(SlimSettings(network="mobilenet_v2", **given))
     assert seed.statistics == ((0.5,) * 3, (0.5,) * 3)
     assert "classifier kept" in seed.weights and seed.architecture.classes == 999

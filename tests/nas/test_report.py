@@ -20,7 +20,7 @@ from latency_lut.devices import load_device
 from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.report import Figure, Section, layer_rows, render_page, sections
 from nas.report.drawing import png_bytes, svg_text
-from nas.report.layers import describe_block, short_block
+from nas.report.layer_rows import describe_block, short_block
 from nas.report.pictures import Point, draw_front
 from searchspace import reference, reference_names
 

@@ -13,8 +13,8 @@ from nas.data import load_data, sample
 from nas.training.evaluation import evaluate
 from nas.training.start import start_on
 from nas.weights import Preparation, Weights, WeightsInfo, open_weights
+from nas.weights.file_layers import FileLayer, Norm, fill_network
 from nas.weights.fit import restore_batch_norm
-from nas.weights.layers import FileLayer, Norm, fill_network
 from searchspace.modules import build_network, empty_network
 from searchspace.reference import reference
 from searchspace.resolve import resolve_network

@@ -8,7 +8,7 @@ import pytest
 
 from latency_lut import LatencyTable, UnmeasuredOp, predict
 from netadapt.groups import Part
-from netadapt.loop import check_target
+from netadapt.iterations import check_target
 from netadapt.proposals import Proposal, Widths, plan, smallest
 from netadapt.resources import Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized

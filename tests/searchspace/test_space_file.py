@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from searchspace.layers import KINDS
+from searchspace.layer_options import KINDS
 from searchspace.space import load_space, space_names, space_text
 from searchspace.support.errors import UserError
 

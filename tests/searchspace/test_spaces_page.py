@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from searchspace.blocks import block_families
-from searchspace.layers import KINDS
+from searchspace.layer_options import KINDS
 from searchspace.space import load_space
 from searchspace.space_fields import field_rule
 

@@ -26,7 +26,7 @@ from searchspace.support.log import Entry, Log, LogKind, damaged, read_log
 KIND = LogKind(format="search-journal/2", name="search journal", older=("search-journal/1",), sync_seconds=1.0)
 
 
-class Batch(NamedTuple):
+class JournalBatch(NamedTuple):
     """Genotypes of shape (n, choices) and their top-1 in percent, shape (n,), NaN where not evaluated.
 
     `stopped` holds the epoch after which each one's training was stopped early, None where it was not.
@@ -92,13 +92,13 @@ class Journal:
         self.close()
 
 
-def read_batches(path: str | Path) -> tuple[Batch, ...]:
+def read_batches(path: str | Path) -> tuple[JournalBatch, ...]:
     """Return the batches of a journal without touching it; raises UserError as `Journal` does."""
     _, entries = read_log(KIND, path)
     return tuple(_batch(entry, Path(path)) for entry in entries)
 
 
-def _batch(entry: Entry, path: Path) -> Batch:
+def _batch(entry: Entry, path: Path) -> JournalBatch:
     try:
         top1 = np.array(entry.document["top1"], dtype=np.float64)
         if top1.ndim != 1 or not len(top1):
@@ -110,7 +110,7 @@ def _batch(entry: Entry, path: Path) -> Batch:
         ):
             raise ValueError("stopped is no list of epochs, one for each network")
         stopped = None if stopped is None else tuple(stopped)
-        batch = Batch(flat.reshape(len(top1), -1), top1, stopped)
+        batch = JournalBatch(flat.reshape(len(top1), -1), top1, stopped)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(KIND, path, entry.line, f"not a batch of a search ({str(error)[:100]})") from None
     known = top1[~np.isnan(top1)]

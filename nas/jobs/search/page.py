@@ -20,7 +20,7 @@ from nas.jobs.search.figure_sections import (
 )
 from nas.jobs.search.figures import Figures
 from nas.report import sections
-from nas.report.layers import LayerRow, headed_rows, layer_rows
+from nas.report.layer_rows import LayerRow, headed_rows, layer_rows
 from nas.report.page import Figure, Section, render_page
 from nas.report.pictures import Point, draw_front
 from searchspace.architecture import Architecture

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def channels_picture(outcome: SlimOutcome) -> Drawing:
-    """Draw the widths of the seed and of the result."""
-    before, after = groups(outcome.job.seed.architecture), groups(outcome.result.architecture)
+    """Draw the widths of the initial network and of the result."""
+    before, after = groups(outcome.job.initial.architecture), groups(outcome.result.architecture)
     names = [group.name for group in before]
     return pictures.draw_channels(names, [group.width for group in before], [group.width for group in after])
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from nas.engines import Engine
-from nas.jobs.slim.run import Observer
+from nas.jobs.slim.run import SlimObserver
 from nas.jobs.slim.tuning import FinalOutcome
 from nas.runs import RunFolder
 from nas.training.tensorboard import TENSORBOARD, event_writer
-from netadapt.loop import Step
+from netadapt.iterations import Step
 
 
 class SlimEvents:
-    """Writes what an `Observer` is told below the run's folder and passes it on; one set of curves for each phase.
+    """Writes what an `SlimObserver` is told below the run's folder and passes it on; one set of curves for each phase.
 
     With an engine its dashboard shows the last step and the proposals that are still tuned.
     A resumed run is told its past steps again and writes them in place of the old events.
     """
 
-    def __init__(self, folder: RunFolder, other: Observer, engine: Engine | None = None) -> None:
+    def __init__(self, folder: RunFolder, other: SlimObserver, engine: Engine | None = None) -> None:
         self._folder, self._other, self._engine = folder, other, engine
         self._writer: Any = None
 

@@ -11,14 +11,14 @@ from typing import Any
 from nas.jobs.slim.drawings import channels_picture, path_picture
 from nas.jobs.slim.history import STATE
 from nas.jobs.slim.page import netadapt_page
-from nas.jobs.slim.run import NETADAPT, SEED, SlimOutcome
+from nas.jobs.slim.run import INITIAL, NETADAPT, SlimOutcome
 from nas.jobs.slim.settings import ResourceName
 from nas.jobs.slim.timing import HostTiming, export_and_time, filled_network, usage_of
 from nas.jobs.slim.verdict import scores, verdict
 from nas.report.drawing import write_picture
 from nas.runs.folder import ARCHITECTURE, REPORT
 from nas.training.evaluation import chance_warning, evaluated_on_test
-from netadapt.loop import Step
+from netadapt.iterations import Step
 from netadapt.resources import Latency
 from searchspace.architecture import Architecture
 from searchspace.weights import WEIGHTS_FILE, save_weights
@@ -36,7 +36,7 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
     """
     folder = outcome.job.folder
     save_architecture(outcome.result.architecture, folder.file(ARCHITECTURE))
-    running = outcome.job.seed.form.of(outcome.result.architecture)
+    running = outcome.job.initial.form.of(outcome.result.architecture)
     notes = usage_of(outcome).file_notes()
     save_weights(filled_network(running, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind, **notes)
     folder.write(STEPS_CSV, steps_csv(outcome.steps))
@@ -65,15 +65,15 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
     document: dict[str, Any] = {
         "network": job.settings.network,
         "architecture": str(result.architecture),
-        "seed_architecture": str(job.seed.architecture),
+        "seed_architecture": str(job.initial.architecture),
         **_form(outcome),
         "resource": name,
         "target": job.target,
         "steps": len(outcome.steps),
         "params": result.architecture.params,
         "madds": result.architecture.madds,
-        "seed_params": job.seed.architecture.params,
-        "seed_madds": job.seed.architecture.madds,
+        "seed_params": job.initial.architecture.params,
+        "seed_madds": job.initial.architecture.madds,
         "weights": outcome.kind,
         "seed": job.settings.seed,
         "accuracy": [
@@ -88,8 +88,8 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
         "warnings": warnings(outcome),
     }
     if job.settings.resource is ResourceName.LATENCY:
-        seed, slim = job.seed_cost, result.cost
-        document |= {"device": job.settings.device, "seed_latency_ms": seed.value, "target_ms": job.target}
+        initial, slim = job.initial_cost, result.cost
+        document |= {"device": job.settings.device, "seed_latency_ms": initial.value, "target_ms": job.target}
         resource = job.pricer.resource
         assert isinstance(resource, Latency)
         document |= {"latency_table": {"device": job.settings.device, "sha256": resource.table.sha256}}
@@ -100,7 +100,7 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
 def _form(outcome: SlimOutcome) -> dict[str, Any]:
     """Say at which resolution accuracies and costs are, and what runs."""
     job = outcome.job
-    running = job.seed.form.of(outcome.result.architecture)
+    running = job.initial.form.of(outcome.result.architecture)
     return {
         "image_size": running.resolution,
         "cost_resolution": outcome.result.architecture.resolution,
@@ -112,12 +112,12 @@ def _form(outcome: SlimOutcome) -> dict[str, Any]:
 
 
 def warnings(outcome: SlimOutcome) -> list[str]:
-    """Return what is loudly to be said of the seed's and the result's accuracy."""
-    classes = outcome.job.seed.architecture.classes
+    """Return what is loudly to be said of the initial network's and the result's accuracy."""
+    classes = outcome.job.initial.architecture.classes
     said = [
         chance_warning(final.test, classes, f"{method}, {kind},")
         for (method, kind, seed), final in outcome.finals.items()
-        if method in (SEED, NETADAPT) and seed == 0
+        if method in (INITIAL, NETADAPT) and seed == 0
     ]
     return [warning for warning in said if warning is not None]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from nas.jobs.slim.tuning import Final, FinalOutcome
 from nas.runs import RunFolder
 from nas.training.evaluation import Accuracy
-from netadapt.loop import Position, Step, Tried, Tuned
+from netadapt.iterations import Position, Step, Tried, Tuned
 from netadapt.resources import Pricer
 from searchspace.architecture import Architecture
 from searchspace.modules import empty_network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from nas.jobs.slim.drawings import channels_picture, path_picture
-from nas.jobs.slim.run import NETADAPT, SEED, SlimOutcome
+from nas.jobs.slim.run import INITIAL, NETADAPT, SlimOutcome
 from nas.jobs.slim.settings import SlimSettings
 from nas.jobs.slim.timing import HostTiming
 from nas.jobs.slim.verdict import scores, verdict
@@ -37,7 +37,9 @@ def netadapt_page(outcome: SlimOutcome, timing: HostTiming | str | None, compare
         parts.insert(4, Section("Side by side", _side_by_side(outcome, compare), note))
     if timing is not None:
         parts.append(Section("Exported model", _exported(timing, settings.device)))
-    parts.append(Section("Settings", sections.facts({**_settings_facts(settings), "seed weights": job.seed.weights})))
+    parts.append(
+        Section("Settings", sections.facts({**_settings_facts(settings), "initial weights": job.initial.weights}))
+    )
     return render_page(
         title=f"{_title(settings.network)}, slimmed",
         subtitle=f"NetAdapt, {settings.form.value} form, on {settings.data}",
@@ -58,24 +60,26 @@ def _figures(outcome: SlimOutcome) -> list[Figure]:
     def cost(value: float) -> str:
         return f"{value:.1f} {unit}" if unit else f"{value / 1e6:.1f} M"
 
-    saved = 100 * (1 - result.cost.value / job.seed_cost.value)
+    saved = 100 * (1 - result.cost.value / job.initial_cost.value)
     own = {score.kind: score for score in scores(outcome.finals) if score.method == NETADAPT}
-    seed = next(score for score in scores(outcome.finals) if score.method == SEED)
+    initial = next(score for score in scores(outcome.finals) if score.method == INITIAL)
     return [
         Figure(
-            job.pricer.resource.name, cost(result.cost.value), f"from {cost(job.seed_cost.value)}, {saved:.0f} % less"
+            job.pricer.resource.name,
+            cost(result.cost.value),
+            f"from {cost(job.initial_cost.value)}, {saved:.0f} % less",
         ),
         Figure("at most", cost(result.cost.upper), f"target {cost(job.target)}"),
-        *(Figure(f"top-1, {kind}", str(score), f"seed {seed.mean:.2f} %") for kind, score in own.items()),
+        *(Figure(f"top-1, {kind}", str(score), f"initial {initial.mean:.2f} %") for kind, score in own.items()),
         Figure(
             "parameters",
             f"{result.architecture.params / 1e6:.2f} M",
-            f"from {job.seed.architecture.params / 1e6:.2f} M",
+            f"from {job.initial.architecture.params / 1e6:.2f} M",
         ),
         Figure(
             "multiply-adds",
             f"{result.architecture.madds / 1e6:.0f} M",
-            f"from {job.seed.architecture.madds / 1e6:.0f} M",
+            f"from {job.initial.architecture.madds / 1e6:.0f} M",
         ),
     ]
 
@@ -102,7 +106,7 @@ def _honesty(outcome: SlimOutcome) -> str:
 def _accuracies(outcome: SlimOutcome) -> Markup:
     found = scores(outcome.finals)
     costs = {one.method: (one.cost, one.architecture) for one in outcome.candidates}
-    costs[SEED] = (outcome.job.seed_cost, outcome.job.seed.architecture)
+    costs[INITIAL] = (outcome.job.initial_cost, outcome.job.initial.architecture)
     kinds = [kind for kind in ("fine-tuned", "from scratch") if any(score.kind == kind for score in found)]
     by_key = {(score.method, score.kind): score for score in found}
     unit = outcome.job.pricer.resource.unit
@@ -122,7 +126,7 @@ def _accuracies(outcome: SlimOutcome) -> Markup:
 
 def _resolution_note(outcome: SlimOutcome) -> str:
     job = outcome.job
-    accuracy, cost = job.seed.form.image_size, job.seed.architecture.resolution
+    accuracy, cost = job.initial.form.image_size, job.initial.architecture.resolution
     where = f"at {cost} px" if accuracy == cost else f"at {accuracy} px; costs are of the networks at {cost} px"
     note = f"Test split, opened once for each finished network. Accuracies {where}."
     return note if job.change is None else f"{note} On these images {job.change}."
@@ -157,12 +161,12 @@ def _steps(outcome: SlimOutcome) -> Markup:
 
 
 def _side_by_side(outcome: SlimOutcome, other: Architecture) -> Markup:
-    seed, found = outcome.job.seed.architecture, outcome.result.architecture
-    rows: list[tuple[str, ...]] = [("stem", str(seed.stem.out), str(found.stem.out), str(other.stem.out))]
-    for number in range(max(len(seed.blocks), len(other.blocks))):
-        rows.append((f"block{number + 1}", *(_widths(one, number) for one in (seed, found, other))))
-    rows.append(("head", *(f"{one.head.conv} > {one.head.hidden}" for one in (seed, found, other))))
-    return sections.table(("layer", "seed", "found here", "published"), rows, numbers=(1, 2, 3))
+    initial, found = outcome.job.initial.architecture, outcome.result.architecture
+    rows: list[tuple[str, ...]] = [("stem", str(initial.stem.out), str(found.stem.out), str(other.stem.out))]
+    for number in range(max(len(initial.blocks), len(other.blocks))):
+        rows.append((f"block{number + 1}", *(_widths(one, number) for one in (initial, found, other))))
+    rows.append(("head", *(f"{one.head.conv} > {one.head.hidden}" for one in (initial, found, other))))
+    return sections.table(("layer", "initial", "found here", "published"), rows, numbers=(1, 2, 3))
 
 
 def _widths(architecture: Architecture, number: int) -> str:
@@ -180,7 +184,7 @@ def _exported(timing: HostTiming | str, device: str) -> Markup:
     return sections.facts(
         {
             "file": f"{record.file}, {record.size_bytes / 1e6:.1f} MB, {record.precision}, {record.weights} weights",
-            "seed on this machine": f"{timing.seed_ms:.2f} ms",
+            "initial network on this machine": f"{timing.seed_ms:.2f} ms",
             "result on this machine": f"{record.host_latency_ms:.2f} ms, {record.host_threads} thread(s), tenth "
             f"percentile of {record.host_runs} runs",
             "measured saving": f"{timing.measured_saving_pct:.1f} %",

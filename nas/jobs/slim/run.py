@@ -13,14 +13,14 @@ from latency_lut.devices import load_device
 from nas.engines import Engine
 from nas.jobs.slim.history import STATE, Finals, Lineage, key_of, load_state_file, save_state_file
 from nas.jobs.slim.settings import ResourceName, SlimSettings, parse_target
-from nas.jobs.slim.start import Seed, find_seed
+from nas.jobs.slim.start import InitialNetwork, find_initial
 from nas.jobs.slim.tuning import Final, FinalOutcome, Teacher, Tuner, execution_of, train_final
 from nas.runs import RunFolder, RunPlace
 from nas.training.resolution import change_of_form
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
 from netadapt.importance import Criterion
-from netadapt.loop import Position, Problem, Step, adapt, check_target
+from netadapt.iterations import Position, Problem, Step, adapt, check_target
 from netadapt.pruning import prune
 from netadapt.resources import Cost, Latency, Madds, Params, Pricer, Resource
 from netadapt.widths import resized
@@ -28,10 +28,10 @@ from searchspace.architecture import Architecture
 from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 
-NETADAPT, UNIFORM, MAGNITUDE, RANDOM, SEED = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
+NETADAPT, UNIFORM, MAGNITUDE, RANDOM, INITIAL = "netadapt", "uniform width", "magnitude", "random proposals", "seed"
 
 
-class Observer(Protocol):
+class SlimObserver(Protocol):
     """Is told how a run goes; every method may do nothing."""
 
     def phase(self, name: str) -> None:
@@ -52,9 +52,9 @@ class SlimJob:
     """A run that is ready to start: everything given has been checked and nothing has been trained."""
 
     settings: SlimSettings
-    seed: Seed
+    initial: InitialNetwork
     pricer: Pricer
-    seed_cost: Cost
+    initial_cost: Cost
     target: float
     change: str | None  # how what runs differs from the network given, in words
     folder: RunFolder
@@ -83,7 +83,7 @@ class SlimOutcome:
     finals: Mapping[tuple[str, str, int], FinalOutcome]
     kind: str  # of the weights that are kept: those with the better search accuracy
     state: Mapping[str, Tensor]
-    seed_state: Mapping[str, Tensor]
+    initial_state: Mapping[str, Tensor]
 
     @property
     def result(self) -> Candidate:
@@ -110,19 +110,25 @@ def prepare(settings: SlimSettings, out: Path | RunPlace, *, resume: bool = Fals
     """
     settings = replace(settings, torch_device=execution_of(settings).device)
     resource = resource_of(settings)
-    seed = find_seed(settings)
-    pricer = Pricer(resource, seed.architecture)
-    seed_cost = pricer.price(seed.architecture)
-    target = parse_target(settings.target, settings.resource, seed_cost.upper)
-    check_target(seed.architecture, pricer, target, settings.widths())
+    initial = find_initial(settings)
+    pricer = Pricer(resource, initial.architecture)
+    initial_cost = pricer.price(initial.architecture)
+    target = parse_target(settings.target, settings.resource, initial_cost.upper)
+    check_target(initial.architecture, pricer, target, settings.widths())
     given = _identity(settings, resource)
     folder = RunFolder.reopen(out, given) if resume else RunFolder.create(out, given, "netadapt")
     if folder.is_complete:
         raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out")
     table = resource.table if isinstance(resource, Latency) else None
-    change = change_of_form(resolve_network(settings.network), seed.architecture, seed.form, table)
+    change = change_of_form(resolve_network(settings.network), initial.architecture, initial.form, table)
     return SlimJob(
-        settings=settings, seed=seed, pricer=pricer, seed_cost=seed_cost, target=target, change=change, folder=folder
+        settings=settings,
+        initial=initial,
+        pricer=pricer,
+        initial_cost=initial_cost,
+        target=target,
+        change=change,
+        folder=folder,
     )
 
 
@@ -133,16 +139,18 @@ def _identity(settings: SlimSettings, resource: Resource) -> dict[str, Any]:
     return {**plain, "include": list(settings.include), **table}
 
 
-def run_job(job: SlimJob, engine: Engine, observer: Observer) -> SlimOutcome:
+def run_job(job: SlimJob, engine: Engine, observer: SlimObserver) -> SlimOutcome:
     """Slim the network, make the baselines, train everything to its end.
 
     An interrupted run is taken up where its history ends. Raises UserError when no width can shrink any further.
     """
     settings, finals = job.settings, Finals(job.folder)
-    state = _seed_state(job, finals, engine, observer)
-    teacher = Teacher(job.seed.architecture, state) if settings.distill else None
-    tuner = Tuner(settings, job.seed.form, job.seed.statistics, teacher)
-    start = Position(0, job.seed.architecture, tuner.judged(tuner.network(job.seed.architecture, state)), job.seed_cost)
+    state = _initial_state(job, finals, engine, observer)
+    teacher = Teacher(job.initial.architecture, state) if settings.distill else None
+    tuner = Tuner(settings, job.initial.form, job.initial.statistics, teacher)
+    start = Position(
+        0, job.initial.architecture, tuner.judged(tuner.network(job.initial.architecture, state)), job.initial_cost
+    )
     observer.phase("slimming")
     end, steps = _lineage(job, tuner, start, engine, observer, Lineage(job.folder))
     catch_up = len(steps) * settings.tune_steps
@@ -171,21 +179,21 @@ def run_job(job: SlimJob, engine: Engine, observer: Observer) -> SlimOutcome:
         finals=found,
         kind=kind,
         state=finals.weights(kind, 0),
-        seed_state=state,
+        initial_state=state,
     )
 
 
-def _seed_state(job: SlimJob, finals: Finals, engine: Engine, observer: Observer) -> dict[str, Tensor]:
-    """Return the seed's weights, trained here first where it came without."""
-    if job.seed.state is not None:
-        return job.seed.state
+def _initial_state(job: SlimJob, finals: Finals, engine: Engine, observer: SlimObserver) -> dict[str, Tensor]:
+    """Return the initial network's weights, trained here first where it came without."""
+    if job.initial.state is not None:
+        return job.initial.state
     path = job.folder.file(STATE) / "seed.safetensors"
     if not path.exists():
-        observer.phase("training the seed")
-        task = Final(SEED, job.seed.architecture, None, job.settings.seed_epochs, 0)
-        tuner = Tuner(job.settings, job.seed.form, job.seed.statistics)
+        observer.phase("training the initial network")
+        task = Final(INITIAL, job.initial.architecture, None, job.settings.seed_epochs, 0)
+        tuner = Tuner(job.settings, job.initial.form, job.initial.statistics)
         (outcome,) = engine.map(train_final, [task], names=[task.name], shared=tuner)
-        save_state_file(job.seed.architecture, outcome.state, path)
+        save_state_file(job.initial.architecture, outcome.state, path)
     return load_state_file(path)
 
 
@@ -194,7 +202,7 @@ def _lineage(
     tuner: Tuner,
     start: Position,
     engine: Engine,
-    observer: Observer,
+    observer: SlimObserver,
     lineage: Lineage,
     random: int | None = None,
 ) -> tuple[Position, tuple[Step, ...]]:
@@ -203,7 +211,7 @@ def _lineage(
     problem = Problem(
         pricer=job.pricer,
         target=job.target,
-        seed_cost=job.seed_cost,
+        initial_cost=job.initial_cost,
         schedule=settings.schedule(),
         widths=settings.widths(),
         criterion=criterion,
@@ -224,7 +232,7 @@ def _lineage(
 
 def _one_shot(job: SlimJob, state: dict[str, Tensor], limit: float, catch_up: int) -> list[Candidate]:
     """Return the uniform and the magnitude baseline at no more than the cost that NetAdapt reached."""
-    architecture, allowed = job.seed.architecture, job.settings.widths()
+    architecture, allowed = job.initial.architecture, job.settings.widths()
     criterion = Criterion(job.settings.criterion)
     by_weight = Criterion.L2 if criterion is Criterion.TAYLOR else criterion
     found: dict[str, dict[Group, int]] = {
@@ -244,7 +252,7 @@ def _one_shot(job: SlimJob, state: dict[str, Tensor], limit: float, catch_up: in
 
 def _final_tasks(job: SlimJob, candidates: list[Candidate], state: dict[str, Tensor]) -> list[Final]:
     settings = job.settings
-    tasks = [Final(SEED, job.seed.architecture, state, 0, 0)]
+    tasks = [Final(INITIAL, job.initial.architecture, state, 0, 0)]
     for candidate in candidates:
         seeds = [candidate.seed] if candidate.method == RANDOM else range(settings.seeds)
         for seed in seeds:
@@ -256,7 +264,7 @@ def _final_tasks(job: SlimJob, candidates: list[Candidate], state: dict[str, Ten
     return tasks
 
 
-def _train_finals(tasks: list[Final], tuner: Tuner, engine: Engine, finals: Finals, observer: Observer) -> None:
+def _train_finals(tasks: list[Final], tuner: Tuner, engine: Engine, finals: Finals, observer: SlimObserver) -> None:
     left = [task for task in tasks if key_of(task) not in finals.done]
 
     def done(index: int, outcome: FinalOutcome) -> None:

@@ -39,7 +39,7 @@ class ResourceName(StrEnum):
     PARAMS = "params"
 
 
-class Score(StrEnum):
+class ScoredBy(StrEnum):
     """What proposals are compared by, on the search split: top-1, or the loss where it holds few images."""
 
     TOP1 = "top1"
@@ -56,7 +56,12 @@ class SlimSettings:
 
     network: Annotated[str, NETWORK]
     target: Annotated[
-        str, Option("A cost with its unit (51ms, 200M), or a share of the seed's (75%).", panel=BUDGET, metavar="51ms")
+        str,
+        Option(
+            "A cost with its unit (51ms, 200M), or a share of the initial network's (75%).",
+            panel=BUDGET,
+            metavar="51ms",
+        ),
     ]
     data: Annotated[str, IMAGES]
     device: Annotated[str, DEVICE] = "pixel"
@@ -67,7 +72,12 @@ class SlimSettings:
     )
     reduction: Annotated[
         float | None,
-        Option("Part of the seed's cost each step saves.", panel=STRATEGY, metavar="SHARE", otherwise="the paper's"),
+        Option(
+            "Part of the initial network's cost each step saves.",
+            panel=STRATEGY,
+            metavar="SHARE",
+            otherwise="the paper's",
+        ),
     ] = None
     decay: Annotated[
         float | None,
@@ -86,8 +96,8 @@ class SlimSettings:
     criterion: Annotated[str, Option("Which channels stay: l1, l2, bn or taylor.", panel=STRATEGY, metavar="NAME")] = (
         "l2"
     )
-    score: Annotated[Score, Option("Compare proposals by top-1 or, for few images, by loss.", panel=STRATEGY)] = (
-        Score.TOP1
+    score: Annotated[ScoredBy, Option("Compare proposals by top-1 or, for few images, by loss.", panel=STRATEGY)] = (
+        ScoredBy.TOP1
     )
     baselines: Annotated[
         bool, Option("Compare with simpler methods.", panel=STRATEGY, names="--baselines/--no-baselines")
@@ -95,7 +105,9 @@ class SlimSettings:
     tune_steps: Annotated[int, Option("Fine-tuning steps of each proposal.", panel=TRAINING, metavar="STEPS")] = 100
     batch_size: Annotated[int, Option("Images per step.", panel=TRAINING, metavar="IMAGES")] = 64
     learning_rate: Annotated[float, Option("Of the short fine-tuning.", panel=TRAINING, metavar="RATE")] = 0.01
-    distill: Annotated[bool, Option("Fine-tune towards the seed's outputs, not the labels.", panel=TRAINING)] = False
+    distill: Annotated[
+        bool, Option("Fine-tune towards the initial network's outputs, not the labels.", panel=TRAINING)
+    ] = False
     recipe: Annotated[str, Option("From scratch: short, mobilenetv3, mobilenext.", panel=TRAINING, metavar="NAME")] = (
         "short"
     )
@@ -167,17 +179,17 @@ class SlimSettings:
         return replace(self.chosen_recipe(max(self.fine_tune_epochs, 1)), learning_rate=self.fine_tune_rate)
 
 
-def parse_target(text: str, resource: ResourceName, seed_value: float | None = None) -> float:
-    """Return a target in milliseconds, multiply-adds or parameters; "75%" is a share of `seed_value`.
+def parse_target(text: str, resource: ResourceName, initial_value: float | None = None) -> float:
+    """Return a target in milliseconds, multiply-adds or parameters; "75%" is a share of `initial_value`.
 
-    Without `seed_value` a share is only checked. Raises UserError saying which units are expected.
+    Without `initial_value` a share is only checked. Raises UserError saying which units are expected.
     """
     units, example = PER_UNIT, "200M"
     if resource is ResourceName.LATENCY:
         units, example = MS_PER_UNIT, "51ms or 0.051s"
-    expected = f"{resource} such as {example}, or a share of the seed's such as 75%"
+    expected = f"{resource} such as {example}, or a share of the initial network's such as 75%"
     value = parse_amount(text, "target", {**units, "%": 0.01}, expected)
     share = text.strip().endswith("%")
     if value <= 0 or (share and value >= 1):
-        raise UserError(f"the target {text!r} must be above 0 and below the seed's {resource}")
-    return value * (seed_value if share and seed_value is not None else 1.0)
+        raise UserError(f"the target {text!r} must be above 0 and below the initial network's {resource}")
+    return value * (initial_value if share and initial_value is not None else 1.0)

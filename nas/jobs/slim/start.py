@@ -18,7 +18,7 @@ from searchspace.resolve import resolve_network
 
 
 @dataclass(frozen=True)
-class Seed:
+class InitialNetwork:
     """The network to slim, and the `form` in which it and all its successors run on the images.
 
     `state` is None where it has to be trained first, `weights` says so in words.
@@ -31,8 +31,8 @@ class Seed:
     statistics: Statistics | None = None
 
 
-def find_seed(settings: SlimSettings) -> Seed:
-    """Return the seed of a run, with as many classes as the data has.
+def find_initial(settings: SlimSettings) -> InitialNetwork:
+    """Return the network that a run begins with, with as many classes as the data has.
 
     Weights bring the preparation of images along; for other classes the classifier is fitted to the data. Raises
     UserError for an unknown network and for weights of another one.
@@ -49,7 +49,7 @@ def find_seed(settings: SlimSettings) -> Seed:
     asked = asked.with_classes(len(data.classes))
     if opened is None:
         form = run_form(asked, data.image_size, settings.drop_strides)
-        return Seed(asked, form, None, f"trained here for {settings.seed_epochs} epochs")
+        return InitialNetwork(asked, form, None, f"trained here for {settings.seed_epochs} epochs")
     with thread_limit(settings.threads):
         start = start_on(asked, data, opened, seed=settings.seed, dropped_strides=settings.drop_strides)
-    return Seed(asked, start.form, state_of(start.network), start.weights, statistics)
+    return InitialNetwork(asked, start.form, state_of(start.network), start.weights, statistics)

@@ -1,4 +1,4 @@
-"""Exporting a slimmed network and timing it on this machine beside its seed: predicted against measured saving."""
+"""Exporting a slimmed network and timing it beside the initial network here: predicted against measured saving."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHECKED_IMAGES = 256
 
 @dataclass(frozen=True)
 class HostTiming:
-    """Seed and result timed on this machine as they were evaluated, in milliseconds.
+    """Initial network and result timed on this machine as they were evaluated, in milliseconds.
 
     `predicted_saving_pct` is that of a device's table for the same two networks; `check` compares the file with
     PyTorch on test images.
@@ -45,16 +45,16 @@ class HostTiming:
 
 
 def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
-    """Export the result as it was evaluated, and time it and the seed here; return why not where that cannot be."""
+    """Export the result as it was evaluated, and time both networks here; return why not where that cannot be."""
     job = outcome.job
-    seed, result = (job.seed.form.of(one) for one in (job.seed.architecture, outcome.result.architecture))
-    data = Tuner(job.settings, job.seed.form, job.seed.statistics).data()
+    initial, result = (job.initial.form.of(one) for one in (job.initial.architecture, outcome.result.architecture))
+    data = Tuner(job.settings, job.initial.form, job.initial.statistics).data()
     images, labels = sample(data.test_split(), CHECKED_IMAGES, job.settings.seed)
     precision, calibration = _calibration(outcome, data, result.resolution)
     path = job.folder.file(MODEL)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            before, place = filled_network(seed, outcome.seed_state), Path(folder) / MODEL
+            before, place = filled_network(initial, outcome.initial_state), Path(folder) / MODEL
             first = export_network(before, place, trained=True, precision=precision, calibration=calibration)
         network = filled_network(result, outcome.state)
         record, check = export_trained(
@@ -71,7 +71,7 @@ def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
         return str(error)
     device = HOST if HOST in device_names() else job.settings.device
     table = load_device(device)
-    now, then = (predict(table, one, allow_extrapolation=True).latency_ms for one in (result, seed))
+    now, then = (predict(table, one, allow_extrapolation=True).latency_ms for one in (result, initial))
     return HostTiming(first.host_latency_ms, record, check, device, 100 * (1 - now / then))
 
 
@@ -86,8 +86,8 @@ def _calibration(outcome: SlimOutcome, data: Data, resolution: int) -> tuple[str
 def usage_of(outcome: SlimOutcome) -> Usage:
     """Return how the result is used: as its data set's images are prepared, labels, predicted latency."""
     job, result = outcome.job, outcome.result.architecture
-    data = Tuner(job.settings, job.seed.form, job.seed.statistics).data()
-    usage = Usage.of_data(data, f"{job.seed.weights}; slimmed and tuned on {job.settings.data}")
+    data = Tuner(job.settings, job.initial.form, job.initial.statistics).data()
+    usage = Usage.of_data(data, f"{job.initial.weights}; slimmed and tuned on {job.settings.data}")
     if job.settings.resource is not ResourceName.LATENCY:
         return usage
     table = load_device(job.settings.device)

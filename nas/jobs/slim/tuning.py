@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data import Data, endless_batches, load_data, sample
-from nas.jobs.slim.settings import Score, SlimSettings
+from nas.jobs.slim.settings import ScoredBy, SlimSettings
 from nas.training.evaluation import Accuracy, evaluate
 from nas.training.execution import Execution, default_execution, reproducible, thread_limit
 from nas.training.failures import check_loss
 from nas.training.fine_tuning import fine_tune
 from nas.training.loop import train
 from netadapt.importance import State
-from netadapt.loop import Tuned
+from netadapt.iterations import Tuned
 from searchspace.architecture import Architecture
 from searchspace.low_resolution import RunForm
 from searchspace.modules import Network, build_network, empty_network
@@ -44,7 +44,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Tuner:
-    """Fine-tunes proposals; sent to workers, which load the data themselves. Calling it is `netadapt.loop.Tune`."""
+    """Fine-tunes proposals; sent to workers, which load the data themselves. A `netadapt.iterations.Tune`."""
 
     settings: SlimSettings
     form: RunForm
@@ -105,7 +105,7 @@ class Tuner:
         """Return the network's accuracy and score on the search split."""
         with thread_limit(self.settings.threads):
             found = evaluate(network, self.data().search.batches(self.execution.evaluation_batch))
-        score = found.top1 if self.settings.score is Score.TOP1 else -found.loss
+        score = found.top1 if self.settings.score is ScoredBy.TOP1 else -found.loss
         return Tuned(found.top1, score, state_of(network))
 
     def gradients(self, architecture: Architecture, state: State) -> State:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from nas.jobs.slim.run import NETADAPT, SEED
+from nas.jobs.slim.run import INITIAL, NETADAPT
 from nas.jobs.slim.tuning import FinalOutcome
 
 
 @dataclass(frozen=True)
-class Score:
+class MethodScore:
     """Test top-1 in percent of one method after one kind of final training, by repetition."""
 
     method: str
@@ -33,25 +33,25 @@ class Score:
         return f"{self.mean:.2f} %" + (f" ± {self.spread:.2f}" if self.spread is not None else "")
 
 
-def scores(finals: Mapping[tuple[str, str, int], FinalOutcome]) -> tuple[Score, ...]:
+def scores(finals: Mapping[tuple[str, str, int], FinalOutcome]) -> tuple[MethodScore, ...]:
     """Return one score for each method and kind, in the order in which they first appear."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for (method, kind, seed), outcome in finals.items():
         found.setdefault((method, kind), {})[seed] = outcome.test.top1
-    return tuple(Score(*key, tuple(top1[seed] for seed in sorted(top1))) for key, top1 in found.items())
+    return tuple(MethodScore(*key, tuple(top1[seed] for seed in sorted(top1))) for key, top1 in found.items())
 
 
-def verdict(found: Sequence[Score]) -> tuple[str, ...]:
+def verdict(found: Sequence[MethodScore]) -> tuple[str, ...]:
     """Return one sentence for each baseline and kind: how much better NetAdapt was, or worse, and how surely."""
     own = {score.kind: score for score in found if score.method == NETADAPT}
     return tuple(
         _sentence(own[score.kind], score)
         for score in found
-        if score.method not in (NETADAPT, SEED) and score.kind in own
+        if score.method not in (NETADAPT, INITIAL) and score.kind in own
     )
 
 
-def _sentence(own: Score, other: Score) -> str:
+def _sentence(own: MethodScore, other: MethodScore) -> str:
     difference = own.mean - other.mean
     relation = "beat" if difference > 0 else "did not beat"
     repetitions = len(own.top1)

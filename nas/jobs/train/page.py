@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nas.report import sections
 from nas.report.curve import draw_curve
-from nas.report.layers import describe_block, layer_rows
+from nas.report.layer_rows import describe_block, layer_rows
 from nas.report.page import Figure, Section, render_page
 from nas.training.history import History
 from searchspace.architecture import Architecture

@@ -20,7 +20,7 @@ from nas.jobs.slim.settings import SlimSettings
 from nas.jobs.slim.tuning import FinalOutcome
 from nas.runs import RunFolder, RunPlace
 from nas.weights import open_weights
-from netadapt.loop import Step
+from netadapt.iterations import Step
 from searchspace.architecture import Architecture
 from searchspace.reference import reference
 from searchspace.support.errors import UserError
@@ -86,7 +86,7 @@ def _slim(context: Context, name: str, network: Architecture, weights: str | Non
         )
         with open_engine("in-process", cpus_per_task=settings.threads, notice=context.say) as engine:
             job = prepare(settings, RunPlace(path), resume=(path / "settings.yaml").exists())
-            watch = _Steps(context, number, seeds, job.seed_cost.upper, job.target)
+            watch = _Steps(context, number, seeds, job.initial_cost.upper, job.target)
             with job.folder:
                 outcome = run_job(job, engine, SlimEvents(job.folder, watch))
                 write_files(outcome, export=False, compare=reference("mobilenet_v3_large"))

@@ -15,7 +15,7 @@ from nas.objectives import Objective, Results
 from nas.strategies import RegularisedEvolution
 from netadapt.groups import Group, Part
 from netadapt.importance import Criterion
-from netadapt.loop import Position, Problem, Step, Tuned, adapt
+from netadapt.iterations import Position, Problem, Step, Tuned, adapt
 from netadapt.proposals import Widths
 from netadapt.resources import Madds, Pricer
 from netadapt.schedule import Form, published_schedule
@@ -96,7 +96,7 @@ def slim(truth: Truth, run: int, limit: float, form: Form, *, seed: int = 0, ran
     problem = Problem(
         pricer=pricer,
         target=limit,
-        seed_cost=cost,
+        initial_cost=cost,
         schedule=published_schedule(form),
         widths=QuarterWidths(parts=frozenset(Part)),
         criterion=Criterion.L2,

@@ -26,8 +26,8 @@ from nas.training.recipes import pretrained_supernet
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
 from netadapt.importance import Criterion, State
-from netadapt.loop import Position, Tuned, adapt
-from netadapt.loop import Problem as NetAdaptProblem
+from netadapt.iterations import Position, Tuned, adapt
+from netadapt.iterations import Problem as NetAdaptProblem
 from netadapt.proposals import Widths
 from netadapt.pruning import prune
 from netadapt.schedule import Form, Schedule, published_widths
@@ -135,7 +135,7 @@ def by_netadapt(form: Form) -> Method:
         given = NetAdaptProblem(
             pricer=pricer,
             target=limit_ms,
-            seed_cost=cost,
+            initial_cost=cost,
             schedule=Schedule(form=form, reduction=problem.size.reduction),
             widths=Widths(parts=published_widths(form).parts),
             criterion=Criterion.L2,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from latency_lut.estimate import Estimate
 from latency_lut.measure.backend import Backend, Task, build_model
-from latency_lut.measure.journal import Journal, Measurement
+from latency_lut.measure.journal import Measurement, MeasurementLog
 from latency_lut.measure.litert import Timing
 from latency_lut.measure.references import COMPUTE, REFERENCES, References
 from latency_lut.provenance import Precision
@@ -38,7 +38,7 @@ def measure(
     backend: Backend,
     tasks: Sequence[Task],
     precision: Precision,
-    journal: Journal,
+    journal: MeasurementLog,
     on_progress: OnProgress = lambda done, total, task: None,
 ) -> None:
     """Measure all `tasks` that the journal does not hold yet, appending batch by batch.

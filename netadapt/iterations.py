@@ -117,7 +117,7 @@ class Problem:
 
     pricer: Pricer
     target: float
-    seed_cost: Cost
+    initial_cost: Cost
     schedule: Schedule
     widths: Widths
     criterion: Criterion
@@ -229,7 +229,7 @@ def _step(
 
 def _planned(position: Position, problem: Problem) -> tuple[float, list[Proposal]]:
     """Return what the step asks for and the proposals that save it, asking for less where no group can."""
-    asked = problem.schedule.asked(position.step + 1, problem.seed_cost.value)
+    asked = problem.schedule.asked(position.step + 1, problem.initial_cost.value)
     final = problem.schedule.final_target(problem.target)
     for _ in range(HALVINGS):
         budget = position.cost.value - asked

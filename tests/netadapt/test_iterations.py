@@ -12,7 +12,7 @@ from torch import Tensor
 from latency_lut import LatencyTable
 from nas.engines import InProcessEngine
 from netadapt.importance import Criterion
-from netadapt.loop import Position, Problem, Step, Tuned, adapt
+from netadapt.iterations import Position, Problem, Step, Tuned, adapt
 from netadapt.proposals import Proposal, Widths, plan
 from netadapt.resources import Cost, Latency, Madds, Pricer
 from netadapt.schedule import Form, Schedule, published_schedule
@@ -40,7 +40,7 @@ def problem(pricer: Pricer, architecture: Architecture, share: float = 0.8, **ch
     made = Problem(
         pricer=pricer,
         target=share * cost.upper,
-        seed_cost=cost,
+        initial_cost=cost,
         schedule=published_schedule(Form.MOBILENETV3),
         widths=ALL,
         criterion=Criterion.L2,

@@ -16,10 +16,10 @@ from latency_lut import Precision
 from latency_lut.measure.assemble import assemble
 from latency_lut.measure.backend import Conditions, DeviceFacts, Task, build_model, task_key, task_of
 from latency_lut.measure.endtoend import random_networks
-from latency_lut.measure.journal import Journal, Measurement
+from latency_lut.measure.journal import Measurement, MeasurementLog
 from latency_lut.measure.litert import Timing
-from latency_lut.measure.loop import estimates, measure, spread_out
 from latency_lut.measure.references import COMPUTE, LAUNCH, MEMORY, REFERENCES, References
+from latency_lut.measure.rounds import estimates, measure, spread_out
 from latency_lut.predict import predict
 from searchspace import Op, OpKind, reference
 from searchspace.support.errors import UserError
@@ -58,7 +58,7 @@ class MadeUpDevice:
 
 
 def measured(device: MadeUpDevice, tmp_path, tasks: Sequence[Task] = OPS) -> dict[Task, Measurement]:
-    journal = Journal(tmp_path / f"{device.count}.partial", {})
+    journal = MeasurementLog(tmp_path / f"{device.count}.partial", {})
     measure(device, tasks, Precision.FLOAT32, journal)
     journal.close()
     return journal.measurements
@@ -137,11 +137,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
         if done >= 8:
             raise KeyboardInterrupt
 
-    journal = Journal(path, {"a": 1})
+    journal = MeasurementLog(path, {"a": 1})
     with pytest.raises(KeyboardInterrupt):
         measure(MadeUpDevice(), OPS, Precision.FLOAT32, journal, stop_in_the_third_batch)
     journal.close()
-    again = Journal(path, {"a": 1})
+    again = MeasurementLog(path, {"a": 1})
     assert len(again.measurements) == 8
     device = MadeUpDevice()
     measure(device, OPS, Precision.FLOAT32, again)
@@ -154,22 +154,22 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
 @given(cut=st.integers(0, 10_000))
 def test_a_killed_run_keeps_every_whole_line(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("killed") / "run.partial"
-    journal = Journal(path, {"a": 1})
+    journal = MeasurementLog(path, {"a": 1})
     journal.append({op: Measurement(1.0, 0.1, 11, STEADY) for op in OPS})
     journal.close()
     content = path.read_bytes()
     path.write_bytes(content[: cut % len(content)])
-    again = Journal(path, {"a": 1})
+    again = MeasurementLog(path, {"a": 1})
     assert len(again.measurements) == max(content[: cut % len(content)].count(b"\n") - 1, 0)
     again.append({OPS[0]: Measurement(2.0, 0.1, 11, STEADY)})
     again.close()
-    assert Journal(path, {"a": 1}).measurements[OPS[0]].latency_ms == 2.0
+    assert MeasurementLog(path, {"a": 1}).measurements[OPS[0]].latency_ms == 2.0
 
 
 def test_other_conditions_are_not_continued(tmp_path):
-    Journal(tmp_path / "run.partial", {"threads": 1}).close()
+    MeasurementLog(tmp_path / "run.partial", {"threads": 1}).close()
     with pytest.raises(UserError, match="threads: 1 then, 4 now"):
-        Journal(tmp_path / "run.partial", {"threads": 4})
+        MeasurementLog(tmp_path / "run.partial", {"threads": 4})
 
 
 LINE = {"task": task_key(OPS[0]), "latency_ms": 1.0, "deviation": 0.0, "runs": 1, "references_ms": [1.0] * 3}
@@ -194,10 +194,10 @@ LINE = {"task": task_key(OPS[0]), "latency_ms": 1.0, "deviation": 0.0, "runs": 1
 )
 def test_damaged_journals_are_refused_with_the_line(tmp_path, line):
     path = tmp_path / "run.partial"
-    Journal(path, {}).close()
+    MeasurementLog(path, {}).close()
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match="line 2"):
-        Journal(path, {})
+        MeasurementLog(path, {})
 
 
 def test_tasks_survive_json(tiny):
