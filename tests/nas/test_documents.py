@@ -7,19 +7,28 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
 from typer.main import get_command
 
 from nas.cli import app
-from nas.predictor import shipped_predictor
+from nas.predictor import load_accuracy_table, shipped_predictor
 from searchspace.space import load_space, space_names
 
 ROOT = Path(__file__).parents[2]
-SPECIFICATION = importlib.util.spec_from_file_location("documents", ROOT / "benchmarks" / "documents.py")
-documents = importlib.util.module_from_spec(SPECIFICATION)
-SPECIFICATION.loader.exec_module(documents)
+
+
+def benchmark(name: str) -> ModuleType:
+    """Return a script of `benchmarks/`, which is no package, as a module."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+documents = benchmark("documents")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("runs/**/*.md")])
 
 
@@ -88,6 +97,15 @@ def test_predictor_figures(space: str) -> None:
     source, kendall, spearman, error = table_rows("docs/search.md", 5)[space]
     assert f"{shipped_predictor(space).rows:,} " in source
     assert (kendall, spearman, error) == (f"{found.kendall:.3f}", f"{found.spearman:.3f}", f"{found.mae:.2f} points")
+
+
+@pytest.mark.parametrize("model", ["linear in one-hot choices", "boosted trees, on choices and sums over units"])
+def test_models_that_led_to_the_predictor(model: str, shared_data: Path) -> None:
+    """`python benchmarks/predictor_models.py`, two of its rows."""
+    models = benchmark("predictor_models")
+    table = load_accuracy_table(shared_data / "accuracy" / "mobilenetv3_space_imagenet_supernet.csv")
+    (stated,) = table_rows("docs/search.md", 2)[model]
+    assert stated.split(" / ")[0] == f"{models.left_out_tau(models.MODELS[model], table):.3f}"
 
 
 @pytest.mark.parametrize("space", space_names())
