@@ -109,6 +109,7 @@ def options_from(
 def _parameter(kind: Any, option: Option, field: Field[Any]) -> inspect.Parameter:
     """Return a field as a parameter that typer understands."""
     written, default = _written_type(kind, option), field.default
+    metavar = "" if written is bool else option.metavar  # a flag takes nothing; typer would say <bool>
     if option.otherwise is not None or default == ():
         default = None
     elif is_required(field):
@@ -116,8 +117,6 @@ def _parameter(kind: Any, option: Option, field: Field[Any]) -> inspect.Paramete
     if default is None:
         written = written | None
     shown: bool | str = option.otherwise if option.otherwise is not None else default is not inspect.Parameter.empty
-    # A flag takes nothing; typer would say <bool>.
-    metavar = "" if written is bool else option.metavar
     info: Any
     if option.argument:
         info = typer.Argument(metavar=option.metavar, help=option.help, show_default=shown)

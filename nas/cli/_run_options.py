@@ -63,9 +63,11 @@ class StartedRun:
         """Return the settings it was started with, `more` in place of some; raises UserError where they are others."""
         return self._from(self.settings, settings, more)
 
-    def beside(self, options: type[Settings]) -> Settings:
-        """Return the options it was asked for beside the settings; defaults where an older run did not note them."""
-        return self._from(self.about, options, {})
+    def beside(self, options: type[Settings], given: Given) -> Settings:
+        """Return the options beside the settings: those given now, else those it was asked for, else the defaults."""
+        now = given.make(options)
+        said = {name: getattr(now, name) for name in options_of(options) if given.was_given(name)}
+        return self._from(self.about, options, said)
 
     def _from(self, noted: Mapping[str, Any], settings: type[Settings], more: Mapping[str, Any]) -> Settings:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from nas.cli._head import refuse_classes
@@ -105,16 +105,10 @@ def _by_options(given: Given) -> Wanted:
 
 def _by_run(given: Given, run: StartedRun) -> Wanted:
     """Return what a run was started with, and where it goes on now, if that was said."""
-    engine, now = run.beside(SearchEngineOptions), given.make(SearchEngineOptions)
-    output = run.beside(SearchOutput)
-    chosen = {field.name: getattr(now, field.name) for field in fields(now) if given.was_given(field.name)}
-    return Wanted(
-        run.made(SearchSettings),
-        run.made(SupernetSettings) if "data" in run.settings else None,
-        given["export"] if given.was_given("export") else output.export,
-        output.netadapt,
-        replace(engine, **chosen),
-    )
+    output = run.beside(SearchOutput, given)
+    images = run.made(SupernetSettings) if "data" in run.settings else None
+    engine = run.beside(SearchEngineOptions, given)
+    return Wanted(run.made(SearchSettings), images, output.export, output.netadapt, engine)
 
 
 _TRAIN_OPTIONS = ("evaluator", "trial_epochs", "early_stopping")

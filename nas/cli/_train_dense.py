@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
-
 from nas.cli._common import note_console, note_versions, output_console, print_json, print_warnings
+from nas.cli._options import Given
+from nas.cli._run_options import StartedRun
+from nas.cli._train_options import SavingOptions, execution_of, network_slug
+from nas.jobs.train.settings import DenseSettings
 
 
-def train_dense(given: dict[str, Any]) -> None:
-    """Train as the options of `nas train` say; raises UserError as `prepare_dense` does."""
+def train_dense(given: Given, run: StartedRun | None, *, json: bool) -> None:
+    """Train as the options of `nas train` say, or as a run was started; raises UserError as `prepare_dense` does."""
     from nas.cli._train_progress import TrainProgress
-    from nas.cli.train import execution_of
-    from nas.jobs.train.dense import DenseSettings, prepare_dense, run_dense
+    from nas.jobs.train.dense import prepare_dense, run_dense
     from nas.runs import run_place
 
-    names = {field.name for field in fields(DenseSettings)}
-    chosen = {name: value for name, value in given.items() if name in names}
-    settings = DenseSettings(**chosen | {"recipe": given["recipe"] or DenseSettings.recipe})
-    slug = Path(settings.network).stem if "," not in settings.network else "network"
-    default = f"train-{slug}-{settings.task}"
-    place = run_place(out=given["out"], name=None, default=default, resume=given["resume"])
-    execution = execution_of(given["torch_device"], given["bf16"], given["channels_last"], given["compile"])
-    job = prepare_dense(settings, execution, place, resume=given["resume"])
+    settings = given.make(DenseSettings) if run is None else run.made(DenseSettings)
+    saving = given.make(SavingOptions) if run is None else run.beside(SavingOptions, given)
+    default = f"train-{network_slug(settings.network)}-{settings.task}"
+    out = given["out"] if run is None else run.path
+    place = run_place(out=out, name=None, default=default, resume=given["resume"])
+    beside = {"export": saving.export}
+    job = prepare_dense(settings, execution_of(given, run), place, resume=given["resume"], beside=beside)
     note_versions(job.folder.changed_versions)
     console, data, network = note_console(), job.data, job.module.network
     console.print(
@@ -36,9 +34,9 @@ def train_dense(given: dict[str, Any]) -> None:
         f"{data.image_size} px; weights: {job.weights}"
     )
     with job.folder, TrainProgress(console, job.recipe.epochs) as progress:
-        result = run_dense(job, progress, checkpoint_seconds=given["checkpoint_seconds"], export=given["export"])
+        result = run_dense(job, progress, checkpoint_seconds=saving.checkpoint_seconds, export=saving.export)
     print_warnings(result["warnings"])
-    if given["json"]:
+    if json:
         print_json(result | {"folder": str(job.folder.path)})
         return
     output, test, export = output_console(), result["test"], result["export"]

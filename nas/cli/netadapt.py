@@ -17,6 +17,7 @@ from nas.cli._common import (
 )
 from nas.cli._options import Given, options_from
 from nas.cli._run_options import EngineOptions, NamedRunOptions, run_to_resume
+from nas.cli._train_options import network_slug
 from nas.jobs.slim.settings import SlimSettings
 from nas.options import OUTPUT
 
@@ -66,7 +67,7 @@ def netadapt(
     settings = given.make(SlimSettings) if run is None else run.made(SlimSettings)
     out = given["out"] if run is None else run.path
     place = run_place(
-        out=out, name=given["name"], default=f"netadapt-{_slug(settings.network)}", resume=given["resume"]
+        out=out, name=given["name"], default=f"netadapt-{network_slug(settings.network)}", resume=given["resume"]
     )
     how = {"name": given["engine"], "address": given["ray_address"], "gpus_per_task": given["gpus_per_task"]}
     result, path = slim(settings, place, resume=given["resume"], export=export, compare=compare, engine=how)
@@ -174,7 +175,3 @@ def print_result(result: dict[str, Any], place: Path) -> None:
     for sentence in result["verdict"]:
         console.print(sentence)
     console.print(f"written to {place}", markup=False)
-
-
-def _slug(network: str) -> str:
-    return Path(network).stem if "," not in network else "network"

@@ -256,7 +256,7 @@ def test_detection_runs_from_end_to_end_and_goes_on_where_it_stopped(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert lines[1]["train_loss"] < lines[0]["train_loss"] and lines[0]["search"]["metric"] == "map"
     (tmp_path / "whole" / "result.json").unlink()
-    again = json.loads(_train(tmp_path / "whole", *words, "--resume").stdout)
+    again = json.loads(CliRunner().invoke(app, ["train", "--resume", str(tmp_path / "whole"), "--json"]).stdout)
     assert again["test"] == result["test"]
 
 

@@ -114,7 +114,9 @@ def test_killed_and_resumed_is_the_same_as_never_killed(tmp_path: Path, finished
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "result.json").exists()
-    done = run(TINY, *COMMON, "--epochs", "3", "--out", str(folder), "--resume")
+    half = run(str(folder), "--resume", "--epochs", "3")
+    assert half.exit_code == 2 and "--epochs: a run goes on with its own settings" in half.stderr
+    done = run("--resume", str(folder))  # its own settings, none given again
     assert done.exit_code == 0, done.output
     assert numbers_of(folder) == numbers_of(finished)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nas.data._sources import IMAGENET_STATISTICS
 from nas.data.dense import DenseData, load_dense
 from nas.export import export_headed
 from nas.jobs.train.files import CHECKPOINT, MODEL, EpochLog
+from nas.jobs.train.settings import DenseSettings
 from nas.runs import RunFolder, RunPlace
 from nas.tasks import DEFAULT_HEADS, Task, task_for
 from nas.training.checkpoint import Checkpoints
@@ -19,7 +21,7 @@ from nas.training.evaluation import evaluate_task, evaluated_on_test
 from nas.training.execution import Execution
 from nas.training.history import Observer
 from nas.training.loop import train
-from nas.training.recipes import Recipe, recipe
+from nas.training.recipes import Recipe
 from nas.training.start import find_weights
 from nas.training.step import training_step
 from nas.weights import open_weights
@@ -29,39 +31,6 @@ from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 from searchspace.weights import HEADED_FILE, save_headed
 from searchspace.yaml_io import save_architecture
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenseSettings:
-    """What `nas train --task` was asked for; `head` None is the task's usual one.
-
-    `image_size` replaces the network's resolution; `weights`, or those of a run folder, are a classifier's, from which
-    the backbone starts.
-    """
-
-    network: str
-    task: str
-    data: str
-    head: str | None = None
-    recipe: str = "dense"
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    clip_norm: float | None = None
-    seed: int = 0
-    image_size: int | None = None
-    subset: int | None = None
-    weights: str | None = None
-    from_scratch: bool = False
-
-    def chosen_recipe(self) -> Recipe:
-        """Return the recipe with what the settings replace; raises UserError for impossible values."""
-        chosen = recipe(self.recipe, self.epochs)
-        if self.batch_size is not None:
-            chosen = chosen.with_batch_size(self.batch_size)
-        if self.learning_rate is not None:
-            chosen = replace(chosen, learning_rate=self.learning_rate)
-        return chosen if self.clip_norm is None else replace(chosen, clip_norm=self.clip_norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +49,17 @@ class DenseJob:
 
 
 def prepare_dense(
-    settings: DenseSettings, execution: Execution, out: Path | RunPlace, *, resume: bool = False
+    settings: DenseSettings,
+    execution: Execution,
+    out: Path | RunPlace,
+    *,
+    resume: bool = False,
+    beside: Mapping[str, Any] | None = None,
 ) -> DenseJob:
-    """Check the settings, load the data, build the network and open the run's folder; raises UserError before that."""
+    """Check the settings, load the data, build the network and open the run's folder; raises UserError before that.
+
+    `beside` is noted in the folder: what was asked for beside the settings.
+    """
     if settings.task not in DEFAULT_HEADS:
         known = ", ".join(("classification", *DEFAULT_HEADS))
         raise UserError(f"unknown task {settings.task[:40]!r}, expected one of {known}")
@@ -101,7 +78,7 @@ def prepare_dense(
     task = task_for(made, architecture.resolution)
     task.meter()  # a missing package is better found before the training than after it
     weights = backbone_weights(module, settings.network, settings.weights, settings.from_scratch)
-    folder = _open(out, {**asdict(settings), "execution": asdict(execution)}, resume)
+    folder = _open(out, {**asdict(settings), "execution": asdict(execution)}, resume, beside)
     return DenseJob(
         settings=settings,
         execution=execution,
@@ -207,8 +184,8 @@ def backbone_weights(module: HeadedModule, network: str, weights: str | None, fr
     return f"backbone from {opened.info.source}, head fresh"
 
 
-def _open(out: Path | RunPlace, settings: dict[str, Any], resume: bool) -> RunFolder:
-    folder = RunFolder.reopen(out, settings) if resume else RunFolder.create(out, settings, "train")
+def _open(out: Path | RunPlace, settings: dict[str, Any], resume: bool, beside: Mapping[str, Any] | None) -> RunFolder:
+    folder = RunFolder.reopen(out, settings) if resume else RunFolder.create(out, settings, "train", beside)
     if folder.is_complete:
         raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out to train again")
     return folder

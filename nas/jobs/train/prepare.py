@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,12 @@ def prepare(
     *,
     resume: bool = False,
     decoding: Callable[[int, int], None] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> TrainJob:
     """Check the settings, load the data, build the network and open the run's folder.
 
-    `decoding(done, total)` is told how many images are decoded.
+    `decoding(done, total)` is told how many images are decoded. `beside` is noted in the folder: what was asked for
+    beside the settings.
 
     Raises UserError, before anything is written, for whatever is wrong with the settings, the data or the
     folder.
@@ -68,7 +70,7 @@ def prepare(
     change = change_of_form(given, start.asked, start.form, _known_table(settings.network))
     images_per_step = min(chosen.batch_size, len(data.train))
     decided = execution.for_steps_of(images_per_step * start.network.architecture.madds)
-    folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume, decided)
+    folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume, decided, beside)
     return TrainJob(
         settings=settings,
         execution=replace(decided, bf16=folder.about().get(PRECISION, decided.bf16)),
@@ -126,7 +128,9 @@ def _load(
     return load()
 
 
-def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool, decided: Execution) -> RunFolder:
+def _open_folder(
+    out: Path | RunPlace, settings: dict[str, Any], resume: bool, decided: Execution, beside: Mapping[str, Any] | None
+) -> RunFolder:
     """Open the folder in the first process; the others are told which one it is.
 
     The precision that was decided on is noted in it, so that the run goes on in the same one.
@@ -136,7 +140,7 @@ def _open_folder(out: Path | RunPlace, settings: dict[str, Any], resume: bool, d
     folder = (
         RunFolder.reopen(out, settings)
         if resume
-        else RunFolder.create(out, settings, "train", {PRECISION: bool(decided.bf16)})
+        else RunFolder.create(out, settings, "train", {PRECISION: bool(decided.bf16), **(beside or {})})
     )
     if folder.is_complete:
         raise UserError(f"{folder.path} holds a finished run: nothing to resume; choose another --out to train again")
