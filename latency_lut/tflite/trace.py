@@ -52,6 +52,11 @@ def _named_tensors(found: Any) -> dict[str, Tensor]:
 
 
 class _Recorder(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: nothing is compiled here, and True imports torch's compiler, which takes longer than all else."""
+        return False
+
     def __init__(self, source: Tensor) -> None:
         super().__init__()
         self.calls: list[Call] = []

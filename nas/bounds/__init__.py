@@ -9,6 +9,8 @@ proves the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +62,17 @@ class Bound:
         )
 
 
-def bound_for(evaluator: Evaluator, objective: Objective, known: Genotypes, boxes: int = _BOXES) -> Bound:
+def bound_for(
+    evaluator: Evaluator,
+    objective: Objective,
+    known: Genotypes,
+    boxes: int = _BOXES,
+    proof: Callable[[], float | None] | None = None,
+) -> Bound:
     """Bound the scores of all networks within the budget; `known` are good ones, (n, choices), to estimate from.
 
-    No bound of the predictor is proved without `boxes`.
+    No bound of the predictor is proved without `boxes`. `proof` waits for a bound of that much work that another
+    process computes; where it raises OSError, it is computed here.
     """
     if isinstance(evaluator, TableEvaluator):
         return _table_bound(evaluator, objective)
@@ -79,8 +88,19 @@ def bound_for(evaluator: Evaluator, objective: Objective, known: Genotypes, boxe
     if units is None:
         return Bound()
     best, score = estimate(evaluator, objective, units, known)
-    proved = predictor_bound(evaluator.predictor, objective, units, boxes) if boxes else None
+    proved = _proved(evaluator.predictor, objective, units, boxes, proof)
     return Bound(proved=None if proved is None else max(proved, score), estimated=score, best=best)
+
+
+def _proved(
+    predictor: Predictor, objective: Objective, units: Units, boxes: int, proof: Callable[[], float | None] | None
+) -> float | None:
+    if not boxes:
+        return None
+    if proof is not None:
+        with suppress(OSError):
+            return proof()
+    return predictor_bound(predictor, objective, units, boxes)
 
 
 def predictor_bound(predictor: Predictor, objective: Objective, units: Units, boxes: int = _BOXES) -> float | None:

@@ -140,7 +140,9 @@ def _refuse_split_devices(wanted: Wanted) -> None:
 def _scoring(wanted: Wanted) -> Scoring:
     if wanted.images is None:
         from nas.jobs.search.scoring import PredictedScoring
+        from nas.predictor import import_lightgbm_alone
 
+        import_lightgbm_alone()
         return PredictedScoring(wanted.settings.seed)
     if wanted.settings.evaluator == "train":
         from nas.jobs.search.train_scoring import open_train_scoring

@@ -6,6 +6,7 @@ Kendall tau on networks left out (MobileNetV3 space, MnasNet space): trees alone
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from nas.predictor._layouts import LAYOUTS, Features, Layout, Rows
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
 
+_OTHER_INTERFACES = ("dask", "dask.dataframe", "matplotlib", "pandas", "pyarrow", "sklearn")
 # Scores are rounded so that the last bits, which depend on how many networks are scored at once, decide nothing.
 _DECIMALS = 4
 
@@ -91,6 +93,20 @@ class Predictor:
 def import_lightgbm() -> Any:
     """Return the lightgbm module; raises UserError that says what to install."""
     return optional_import("lightgbm", purpose="the accuracy predictor")
+
+
+def import_lightgbm_alone() -> None:
+    """Import lightgbm without the packages of its other interfaces, which take four times as long as it does.
+
+    For processes of our own: whoever imports lightgbm later finds it without its interface to scikit-learn.
+    """
+    hidden = [name for name in _OTHER_INTERFACES if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: cannot be imported
+    try:
+        import_lightgbm()
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def layout_named(name: str) -> Layout:

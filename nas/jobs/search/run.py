@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from nas.bounds import Bound, bound_for
+from nas.bounds import bound_for
 from nas.engines import Engine, InProcessEngine
 from nas.evaluators import Evaluator
 from nas.export import ExportRecord, export_headed
 from nas.jobs.search.ask_tell import run_search
+from nas.jobs.search.bounding import boxes_of, proof_beside
 from nas.jobs.search.drive import driver, one_network_a_trial
 from nas.jobs.search.figures import figures_of
 from nas.jobs.search.files import MODEL, write_search_files
@@ -71,11 +72,14 @@ def run_to_folder(
     if isinstance(prepared.strategy, ExactSearch):
         fastest = prepared.objective.fastest[None]
         prepared.strategy.solve = lambda: bound_for(evaluator, prepared.objective, fastest, boxes=0).best
-    found = _search(prepared, evaluator, folder, watch.progress, engine or InProcessEngine(), timeout_s)
-    prepared.strategy.save(folder.path)
-    prepared.scoring.keep_front(found.front, folder, watch)
-    with watch.stage("Bounding the best of the space"):
-        bound = _bound(prepared, evaluator, np.array([found.winner.genotype], dtype=np.uint8))
+    with proof_beside(prepared.settings, evaluator) as proof:
+        found = _search(prepared, evaluator, folder, watch.progress, engine or InProcessEngine(), timeout_s)
+        prepared.strategy.save(folder.path)
+        prepared.scoring.keep_front(found.front, folder, watch)
+        with watch.stage("Bounding the best of the space"):
+            known = np.array([found.winner.genotype], dtype=np.uint8)
+            boxes = boxes_of(prepared.settings.evaluations)
+            bound = bound_for(evaluator, prepared.objective, known, boxes, proof)
     figures = figures_of(prepared, found, exported=export)
     summary = replace(summary_of(prepared, evaluator, found), figures=figures, bound=bound)
     if export or prepared.scoring.trains:
@@ -83,12 +87,6 @@ def run_to_folder(
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
-
-
-def _bound(prepared: PreparedSearch, evaluator: Evaluator, known: Genotypes) -> Bound:
-    """Bound the best of the space, with less work after a short search."""
-    boxes = min(max(prepared.settings.evaluations // 8, 256), 4096)
-    return bound_for(evaluator, prepared.objective, known, boxes)
 
 
 def _search(
