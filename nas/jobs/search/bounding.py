@@ -43,27 +43,26 @@ def proof_beside(settings: SearchSettings, evaluator: Evaluator) -> Iterator[Pro
         yield None
         return
     paths = (str(Path(nas.__file__).parents[1]), os.environ.get("PYTHONPATH"))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-P", "-m", "nas.jobs.search.bounding", json.dumps(settings.as_dict())],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches the search, which ends this
-    )
+    ) as process:
+        try:
+            yield lambda: _answer(process)
+        finally:
+            process.kill()
 
-    def answer() -> float | None:
-        told, _ = process.communicate()
-        if process.returncode:
-            raise OSError(f"the process of the bound ended with {process.returncode}")
-        proved: float | None = json.loads(told)
-        return proved
 
-    try:
-        yield answer
-    finally:
-        process.kill()
-        process.communicate()
+def _answer(process: subprocess.Popen[bytes]) -> float | None:
+    told, _ = process.communicate()
+    if process.returncode:
+        raise OSError(f"the process that proves the bound ended with {process.returncode}")
+    proved: float | None = json.loads(told)
+    return proved
 
 
 def _main(settings: SearchSettings) -> None:
