@@ -54,7 +54,7 @@ def _named_tensors(found: Any) -> dict[str, Tensor]:
 class _Recorder(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Return False: nothing is compiled here, and True imports torch's compiler, which takes longer than all else."""
+        """Return False: with True, torch imports its compiler, which takes longer than all else here."""
         return False
 
     def __init__(self, source: Tensor) -> None:

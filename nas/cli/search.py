@@ -81,6 +81,10 @@ def search(given: Given, json: JsonOption = False) -> None:
         note_console().print(f"The search in {folder.path} is already finished.", markup=False)
         result = folder.result()
     else:
+        if images is None:
+            from nas.predictor import import_lightgbm_alone
+
+            import_lightgbm_alone()
         saved = f"What was done is saved in {folder.path}"
         with folder, resumable(saved), _opened(wanted) as opened, run_progress(settings.evaluations) as watch:
             timeout_s = wanted.engine.trial_timeout
@@ -140,9 +144,7 @@ def _refuse_split_devices(wanted: Wanted) -> None:
 def _scoring(wanted: Wanted) -> Scoring:
     if wanted.images is None:
         from nas.jobs.search.scoring import PredictedScoring
-        from nas.predictor import import_lightgbm_alone
 
-        import_lightgbm_alone()
         return PredictedScoring(wanted.settings.seed)
     if wanted.settings.evaluator == "train":
         from nas.jobs.search.train_scoring import open_train_scoring

@@ -37,7 +37,6 @@ from nas.runs import RunFolder
 from nas.runs.folder import JOURNAL, REPORT
 from nas.strategies import ExactSearch
 from searchspace.architecture import Architecture
-from searchspace.choices import Genotypes
 from searchspace.heads import HeadedNetwork, TaskHead
 from searchspace.support.errors import UserError
 
