@@ -9,7 +9,8 @@ import pytest
 
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
-from nas.bounds import bound_for, predictor_bound, split_into_units
+from nas.bounds import bound_for, predictor_bound
+from nas.bounds._units import split_into_units
 from nas.evaluators import PredictorEvaluator
 from nas.jobs.search import bounding
 from nas.jobs.search.settings import SearchSettings

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nas
-from nas.bounds import predictor_bound, split_into_units
+from nas.bounds import predictor_bound
+from nas.bounds._units import split_into_units
 from nas.evaluators import Evaluator, PredictorEvaluator
 from nas.jobs.search.settings import SearchSettings
 
