@@ -45,7 +45,7 @@ def background(pieces: Pieces, drawn: Sequence[NDArray[np.intp]]) -> Background:
     units = len(pieces.features)
     typical = sum(sums[:, picks].mean(1) for sums, picks in zip(pieces.sums, drawn, strict=True))
     places = [pieces.features[unit][picks] for unit, picks in enumerate(drawn)]
-    places += [np.array([[float(pieces.total(i, typical[i]))]]) for i in range(pieces.groups - units)]
+    places += [pieces.total(i, typical[[i]]) for i in range(pieces.groups - units)]
     means = np.stack([powers(_squared(at, points)).mean(1) for at, points in zip(places, pieces.points, strict=True)])
     itself = np.stack([powers(_squared(at, at)).mean((1, 2)) for at in places], axis=1)
     weighted = WEIGHTS[:, None] * pieces.weights
@@ -53,9 +53,9 @@ def background(pieces: Pieces, drawn: Sequence[NDArray[np.intp]]) -> Background:
     mean = float((weighted * means.prod(0)).sum())
     ranges = _ranges(pieces)
     whole = [np.arange(low, high + 1, dtype=np.float64) for low, high in ranges]
-    totals = [pieces.total(i, values)[:, None] for i, values in enumerate(whole)]
+    totals = [pieces.total(i, values) for i, values in enumerate(whole)]
     total_gains = [
-        (_additive(at, pieces.points[units + i], columns[units + i]), at[:, 0] * pieces.total_slopes[i])
+        (_additive(at, pieces.points[units + i], columns[units + i]), at @ pieces.total_slopes[i])
         for i, at in enumerate(totals)
     ]
     return Background(

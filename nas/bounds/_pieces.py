@@ -11,27 +11,29 @@ from nas.bounds._mixture import ERROR, FARTHEST, mixture
 from nas.bounds._trees import tree_gains
 from nas.bounds._units import Units
 from nas.objectives import Values
-from nas.predictor import Predictor
+from nas.predictor import Predictor, Total
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """A predictor taken apart; a group is a unit or one of the totals, which are logarithms of sums over the units.
+    """A predictor taken apart; a group is a unit or one of the totals, which are sums over the units.
 
     `features` (n, its features) and `gains` (n,) are those of each unit's settings, `points` (m, its features) the
-    inducing points' of each group, `sums` (totals, n) what each setting adds to the totals. The predicted top-1 is at
-    most `constant` + the gains + `scale` x (Matern part + linear part of the totals, `total_slopes`).
+    inducing points' of each group, `sums` (totals, n) what each setting adds to the totals. A total has `forms`, itself
+    or its logarithm, with `centres` and `widths`. The predicted top-1 is at most `constant` + the gains + `scale` x
+    (Matern part + linear part of the totals, `total_slopes`).
     """
 
     features: tuple[Values, ...]
     gains: tuple[Values, ...]
     points: tuple[Values, ...]
     sums: tuple[Values, ...]
-    centres: Values
-    widths: Values
-    total_slopes: Values
+    forms: tuple[tuple[bool, ...], ...]
+    centres: tuple[Values, ...]
+    widths: tuple[Values, ...]
+    total_slopes: tuple[Values, ...]
     weights: Values
     norm: float
     constant: float
@@ -43,20 +45,28 @@ class Pieces:
         return len(self.points)
 
     def total(self, number: int, sums: Values) -> Values:
-        """Return a total as a standardised feature, given sums over a whole network."""
-        found: Values = (np.log(sums) - self.centres[number]) / self.widths[number]
-        return found
+        """Return the standardised features of a total, (n, features), given its sums over whole networks, (n,)."""
+        return _standard(sums, self.forms[number], self.centres[number], self.widths[number])
+
+
+def _standard(sums: Values, forms: tuple[bool, ...], centre: Values, width: Values) -> Values:
+    found: Values = (np.column_stack([np.log(sums) if form else sums for form in forms]) - centre) / width
+    return found
 
 
 def take_apart(predictor: Predictor, space: SearchSpace, units: Units) -> Pieces | None:
-    """Return the pieces of a predictor; None where its layout does not say how its features come from units."""
+    """Return the pieces of a predictor; None where a network may be farther from a point than the mixture holds for."""
     layout, kernel = predictor.layout, predictor.kernel
-    if layout.totals is None:
-        return None
     owner_of = _unit_of_stages(space, units)
-    owners = [-1 if stage is None else owner_of.get(stage, 0) for stage in layout.feature_owners]
+    owned = layout.feature_owners
+    owners = [-1 if isinstance(owner, Total) else owner_of.get(owner, 0) for owner in owned]
     columns = [np.flatnonzero(np.array(owners) == number) for number in range(len(units.members))]
-    totals = np.flatnonzero(np.array(owners) == -1)
+    count = len(layout.totals(kernel.points[:1])[0])
+    totals = [
+        np.array([i for i, one in enumerate(owned) if isinstance(one, Total) and one.number == number])
+        for number in range(count)
+    ]
+    forms = tuple(tuple(owned[i].logarithm for i in own) for own in totals)  # type: ignore[union-attr]
     raw = [layout.features(layout.read(space, unit.genotypes)) for unit in units.members]
     scaled = [(one - kernel.centre) / kernel.width for one in raw]
     points = (layout.features(kernel.points) - kernel.centre) / kernel.width
@@ -66,18 +76,23 @@ def take_apart(predictor: Predictor, space: SearchSpace, units: Units) -> Pieces
     stepped = tree_gains(predictor.booster.dump_model()["tree_info"], owners, raw)
     far = _farthest([scaled[i][:, own] for i, own in enumerate(columns)], [points[:, own] for own in columns])
     sums = [_sums(predictor, space, unit.genotypes, owner_of, number) for number, unit in enumerate(units.members)]
-    if far + _farthest_totals(sums, totals, kernel.centre, kernel.width, points) > FARTHEST:
+    centres, widths = ([of[own] for own in totals] for of in (kernel.centre, kernel.width))
+    for number, own in enumerate(totals):
+        ends = np.array([sum(end(one[number]) for one in sums) for end in (np.min, np.max)], dtype=np.float64)
+        far += _farthest([_standard(ends, forms[number], centres[number], widths[number])], [points[:, own]])
+    if far > FARTHEST:
         return None
     squared = (points**2).sum(1)[:, None] + (points**2).sum(1) - 2 * points @ points.T
     norm = float(kernel.weights @ mixture(np.maximum(squared, 0.0)) @ kernel.weights) ** 0.5
     return Pieces(
         features=tuple(scaled[i][:, own] for i, own in enumerate(columns)),
         gains=tuple(scale * scaled[i][:, own] @ slopes[own] + share * stepped[i] for i, own in enumerate(columns)),
-        points=(*(points[:, own] for own in columns), *(points[:, [own]] for own in totals)),
+        points=(*(points[:, own] for own in columns), *(points[:, own] for own in totals)),
         sums=tuple(sums),
-        centres=kernel.centre[totals],
-        widths=kernel.width[totals],
-        total_slopes=slopes[totals],
+        forms=forms,
+        centres=tuple(centres),
+        widths=tuple(widths),
+        total_slopes=tuple(slopes[own] for own in totals),
         weights=kernel.weights,
         norm=norm,
         constant=predictor.mean + scale * ERROR * float(np.abs(kernel.weights).sum()) + 1e-4,  # scores are rounded
@@ -101,21 +116,12 @@ def _sums(
     rows = layout.read(space, genotypes).copy()
     others = [i for i, column in enumerate(layout.columns) if owner_of.get(column.stage, 0) != number]
     rows[:, others] = 0
-    assert layout.totals is not None
     return layout.totals(rows).T
 
 
 def _farthest(features: list[Values], points: list[Values]) -> float:
-    """Return a squared distance that no network has from an inducing point, without the totals."""
+    """Return a squared distance that no features in the range of those given have from an inducing point."""
     return sum(
         float((np.maximum(np.abs(p.max(0) - f.min(0)), np.abs(f.max(0) - p.min(0))) ** 2).sum())
         for f, p in zip(features, points, strict=True)
     )
-
-
-def _farthest_totals(
-    sums: list[Values], totals: NDArray[np.intp], centre: Values, width: Values, points: Values
-) -> float:
-    low, high = sum(one.min(1) for one in sums), sum(one.max(1) for one in sums)
-    ends = [(np.log(end) - centre[totals]) / width[totals] for end in (low, high)]
-    return float(sum((np.abs(end - points[:, totals]).max(0) ** 2).sum() for end in ends))

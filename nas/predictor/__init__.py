@@ -6,6 +6,7 @@ for the spaces `mobilenetv3` and `mnasnet`.
 
 from nas.predictor._coverage import covered_part, nearest_member
 from nas.predictor._fit import agreement, fit_predictor
+from nas.predictor._layouts import Total
 from nas.predictor._model import Agreement, Predictor, import_lightgbm_alone
 from nas.predictor._rows import AccuracyTable, load_accuracy_table
 from nas.predictor._score import PredictedScore, score_network
@@ -16,6 +17,7 @@ __all__ = [
     "Agreement",
     "PredictedScore",
     "Predictor",
+    "Total",
     "agreement",
     "covered_part",
     "fit_predictor",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +37,21 @@ class Column:
     values: tuple[int, ...]
 
 
+class Total(NamedTuple):
+    """A feature that is the total of that number, or its logarithm."""
+
+    number: int
+    logarithm: bool = False
+
+
 @dataclass(frozen=True)
 class Layout:
     """The form of one accuracy table.
 
     `space` is the name of the search space, or the file of the part of it, that the table's networks make up;
-    `unit_sums` derives features from whole rows, (n, columns) in and (n, anything) out. Where a bound can be proved,
-    `sum_owners` names the stage that decides each of these, None for the last ones: they are the logarithms of
-    `totals`, whole numbers that each stage adds to, 0 for columns of zeros.
+    `unit_sums` derives features from whole rows, (n, columns) in and (n, anything) out. `sum_owners` names the stage
+    that decides each of these, or which of the `totals` it is a form of: whole numbers, (n, totals), that each stage
+    adds to, 0 for columns of zeros.
     """
 
     name: str
@@ -54,8 +61,8 @@ class Layout:
     columns: tuple[Column, ...]
     accuracy: str
     unit_sums: Callable[[Rows], Features]
-    sum_owners: tuple[str | None, ...] = ()
-    totals: Callable[[Rows], Features] | None = None
+    sum_owners: tuple[str | Total, ...]
+    totals: Callable[[Rows], Features]
 
     @cached_property
     def covered(self) -> SearchSpace:
@@ -88,8 +95,8 @@ class Layout:
         return np.column_stack([*steps, self.unit_sums(rows)]).astype(np.float64)
 
     @property
-    def feature_owners(self) -> tuple[str | None, ...]:
-        """The stage that decides each feature, None for the totals; only where `totals` are given."""
+    def feature_owners(self) -> tuple[str | Total, ...]:
+        """The stage that decides each feature, or the total it is a form of."""
         return (*(column.stage for column in self.columns for _ in column.values[1:]), *self.sum_owners)
 
 
@@ -186,11 +193,19 @@ def _mnasnet_sums(rows: Rows) -> Features:
     expansion, kernel, layers, excited = np.moveaxis(rows.reshape(len(rows), 7, 4).astype(np.float64), 2, 0)
     wide = expansion * layers
     per_block = [layers, wide, wide * kernel, wide * excited, layers * excited, (expansion > 1) * layers]
-    totals = [layers.sum(1), excited.sum(1), expansion.sum(1), wide.sum(1), kernel.sum(1)]
-    logarithms = [np.log(wide), np.log(wide * kernel), np.log(wide.sum(1)), np.log(layers.sum(1))]
-    return np.column_stack([*per_block, *totals, *logarithms])
+    totals = _mnasnet_totals(rows)
+    logarithms = [np.log(wide), np.log(wide * kernel), np.log(totals[:, 3]), np.log(totals[:, 0])]
+    return np.column_stack([*per_block, totals, *logarithms])
 
 
+def _mnasnet_totals(rows: Rows) -> Features:
+    """Layers, blocks with squeeze-excite, expansions, layers times expansion, kernels, summed over blocks; (n, 5)."""
+    expansion, kernel, layers, excited = np.moveaxis(rows.reshape(len(rows), 7, 4).astype(np.float64), 2, 0)
+    summed = (layers, excited, expansion, expansion * layers, kernel)
+    return np.column_stack([one.sum(1) for one in summed])
+
+
+_MNASNET_BLOCKS = tuple(f"stage{block}" for block in range(7))
 LAYOUTS = {
     layout.name: layout
     for layout in (
@@ -202,7 +217,7 @@ LAYOUTS = {
             columns=_once_for_all_columns(),
             accuracy="top1",
             unit_sums=_once_for_all_sums,
-            sum_owners=(*(f"unit{unit}" for unit in range(5)),) * 4 + (None, None),
+            sum_owners=(*(f"unit{unit}" for unit in range(5)),) * 4 + (Total(0, True), Total(1, True)),
             totals=_once_for_all_totals,
         ),
         Layout(
@@ -213,6 +228,11 @@ LAYOUTS = {
             columns=_mnasnet_columns(),
             accuracy="val_top1",
             unit_sums=_mnasnet_sums,
+            sum_owners=(
+                *_MNASNET_BLOCKS * 6, *(Total(number) for number in range(5)),
+                *_MNASNET_BLOCKS * 2, Total(3, True), Total(0, True),
+            ),
+            totals=_mnasnet_totals,
         ),
     )
 }
