@@ -1,10 +1,10 @@
 """How far a search may be from the best network of its space: a proven bound, and an estimate that is called one.
 
 `bound_for(evaluator, objective, known)` takes what scored the networks. A table of known accuracies and a score that
-is a sum over neighbouring choices (`evaluator.additive`) give the optimum itself. For the predictor the bound is that
-of an additive stand-in and of what it can be wrong by (`_background`), narrowed by branch and bound over units; the
-estimate is the best network that ascents over whole units reach. The work is counted, not timed, so that a slow machine
-proves the same.
+is a sum over neighbouring choices (`evaluator.additive`) give the optimum itself, and of a small space every network is
+scored. Else the predictor's bound is that of an additive stand-in and of what it can be wrong by (`_background`,
+`_stands`), narrowed by branch and bound over units; the estimate is the best network that ascents over whole units
+reach. The work is counted, not timed, so that a slow machine proves the same.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from nas.bounds._branching import Branching
 from nas.bounds._pieces import take_apart
 from nas.bounds._units import Units, split_into_units
 from nas.evaluators import Evaluator, PredictorEvaluator, TableEvaluator
-from nas.objectives import Objective
+from nas.objectives import Objective, Values
 from nas.predictor import Predictor
 from nas.strategies import additive_optimum
 from searchspace.choices import Genotypes
 
 __all__ = ["Bound", "bound_for", "predictor_bound"]
 
+_LISTED = 20_000  # networks of a space that are all scored
 _BOXES = 512  # divided, about a second; 4,096 bound a tenth of a point better
 _SHARPNESS = (0.0, 12.0, 25.0)  # of the backgrounds, from any setting to the best for their cost
 _MOST_GROUPS = 14  # units and totals, whose corners are walked; twice as dear with each
@@ -86,6 +87,8 @@ def bound_for(
         return Bound(proved=answer.bound, estimated=answer.bound, best=answer.genotype)
     if not isinstance(evaluator, PredictorEvaluator):
         return Bound()
+    if objective.space.count() <= _LISTED:
+        return _listed_bound(evaluator, objective)
     units = split_into_units(objective)
     if units is None:
         return Bound()
@@ -120,11 +123,18 @@ def predictor_bound(predictor: Predictor, objective: Objective, units: Units, bo
     return bound if bound < 100 else None
 
 
+def _listed_bound(evaluator: PredictorEvaluator, objective: Objective) -> Bound:
+    everything = np.stack(list(objective.space.enumerate()))
+    within = everything[objective.high_ms(everything) <= objective.budget_ms]
+    return _best_of(within, evaluator.top1(within)) if len(within) else Bound()
+
+
 def _table_bound(evaluator: TableEvaluator, objective: Objective) -> Bound:
     rows = evaluator.rows
-    within = np.flatnonzero(objective.high_ms(rows.genotypes) <= objective.budget_ms)
-    if not len(within):
-        return Bound()
-    best = int(within[rows.top1[within].argmax()])
-    top1 = float(rows.top1[best])
-    return Bound(proved=top1, estimated=top1, best=rows.genotypes[best])
+    within = objective.high_ms(rows.genotypes) <= objective.budget_ms
+    return _best_of(rows.genotypes[within], rows.top1[within]) if within.any() else Bound()
+
+
+def _best_of(genotypes: Genotypes, top1: Values) -> Bound:
+    best = int(top1.argmax())
+    return Bound(proved=float(top1[best]), estimated=float(top1[best]), best=genotypes[best])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,20 @@ class Clusters:
     def _extreme(self, values: Values, of: np.ufunc) -> Values:
         ordered = values[..., self.order]
         found = np.empty((*values.shape[:-1], len(self.first)))
-        for node in range(len(self.first) - 1, -1, -1):  # children come after their parents
-            if self.left[node] < 0:
-                found[..., node] = of.reduce(ordered[..., self.first[node] : self.last[node]], axis=-1)
-            else:
-                found[..., node] = of(found[..., self.left[node]], found[..., self.right[node]])
+        leaves = np.flatnonzero(self.left < 0)
+        leaves = leaves[self.first[leaves].argsort()]  # together they are all settings, so each ends where one begins
+        found[..., leaves] = of.reduceat(ordered, self.first[leaves], axis=-1)
+        for nodes in reversed(self.levels):
+            found[..., nodes] = of(found[..., self.left[nodes]], found[..., self.right[nodes]])
+        return found
+
+    @cached_property
+    def levels(self) -> list[NDArray[np.intp]]:
+        """The nodes that have children, by their distance from the root."""
+        found, nodes = [], np.array([0])
+        while len(nodes := nodes[self.left[nodes] >= 0]):
+            found.append(nodes)
+            nodes = np.concatenate([self.left[nodes], self.right[nodes]])
         return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.bounds._mixture import ERROR, FARTHEST, mixture
 from nas.bounds._trees import tree_gains
@@ -66,7 +65,7 @@ def take_apart(predictor: Predictor, space: SearchSpace, units: Units) -> Pieces
         np.array([i for i, one in enumerate(owned) if isinstance(one, Total) and one.number == number])
         for number in range(count)
     ]
-    forms = tuple(tuple(owned[i].logarithm for i in own) for own in totals)  # type: ignore[union-attr]
+    forms = tuple(tuple(owned[i].logarithm for i in own) for own in totals)
     raw = [layout.features(layout.read(space, unit.genotypes)) for unit in units.members]
     scaled = [(one - kernel.centre) / kernel.width for one in raw]
     points = (layout.features(kernel.points) - kernel.centre) / kernel.width

@@ -229,8 +229,11 @@ LAYOUTS = {
             accuracy="val_top1",
             unit_sums=_mnasnet_sums,
             sum_owners=(
-                *_MNASNET_BLOCKS * 6, *(Total(number) for number in range(5)),
-                *_MNASNET_BLOCKS * 2, Total(3, True), Total(0, True),
+                *_MNASNET_BLOCKS * 6,
+                *(Total(number) for number in range(5)),
+                *_MNASNET_BLOCKS * 2,
+                Total(3, True),
+                Total(0, True),
             ),
             totals=_mnasnet_totals,
         ),

@@ -37,10 +37,10 @@ def test_short_searches_and_other_evaluators_prove_here(searched):
 def test_the_process_proves_what_is_proved_here(searched, monkeypatch):
     evaluator, objective = searched
     monkeypatch.setattr(bounding.os, "sched_getaffinity", lambda _: {0, 1})
-    settings = SearchSettings(budget_ms=60.0, evaluations=8 * 1024)
+    settings = SearchSettings(budget_ms=60.0, evaluations=8 * 512)
     with bounding.proof_beside(settings, evaluator) as proof:
-        here = predictor_bound(evaluator.predictor, objective, split_into_units(objective), 1024)
-        assert proof() == here < 81
+        here = predictor_bound(evaluator.predictor, objective, split_into_units(objective), 512)
+        assert proof() == here < 79.5
 
 
 def test_what_a_process_fails_to_prove_is_proved_here(searched, monkeypatch):
@@ -49,7 +49,7 @@ def test_what_a_process_fails_to_prove_is_proved_here(searched, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     monkeypatch.setattr("nas.bounds.predictor_bound", lambda *_: 79.5)
     with bounding.proof_beside(SearchSettings(budget_ms=60.0), evaluator) as proof:
-        assert bound_for(evaluator, objective, objective.fastest[None], 2048, proof).proved == 79.5
+        assert bound_for(evaluator, objective, objective.fastest[None], 512, proof).proved == 79.5
 
 
 def test_a_search_that_is_left_ends_its_process(searched, monkeypatch):

@@ -23,13 +23,13 @@ from nas.jobs.search.settings import SearchSettings
 
 Proof = Callable[[], float | None]
 
-_WORTHWHILE = 1024  # boxes; with fewer, a process takes as long to start as the proof
-_MOST = 2048  # boxes; twice as many prove 0.07 points less at 60 ms on Pixel 1 and take 1.6 times as long
+_WORTHWHILE = 512  # boxes; after a search of a few seconds a process takes as long to start as the proof
+_MOST = 512  # boxes; eight times as many prove 0.08 points less at 60 ms on Pixel 1 and take three times as long
 
 
 def boxes_of(evaluations: int) -> int:
     """Return how many boxes are divided for the bound of a search: less work after a short one."""
-    return min(max(evaluations // 8, 256), _MOST)
+    return min(max(evaluations // 8, 64), _MOST)
 
 
 @contextmanager
