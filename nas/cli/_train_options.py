@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExecutionOptions:
-    """How steps are carried out; None is what pays on the machine at hand."""
+class DeviceOptions:
+    """Where steps are carried out."""
 
     torch_device: Annotated[str | None, TORCH_DEVICE] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionOptions(DeviceOptions):
+    """How steps are carried out; None is what pays on the machine at hand."""
+
     bf16: Annotated[
         bool | None,
         Option(

@@ -2,64 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli._common import (
-    JsonOption,
-    ResumeOption,
-    SeedOption,
-    TorchDeviceOption,
-    note_console,
-    note_versions,
-    output_console,
-    print_json,
-    print_warnings,
-)
-from nas.data_kinds import DATA_KINDS
+from nas.cli._common import JsonOption, note_console, note_versions, output_console, print_json, print_warnings
+from nas.cli._options import Given, options_from
+from nas.cli._run_options import ResumedRun, RunOptions, StartedRun, run_to_resume
+from nas.cli._train_options import DeviceOptions
+from nas.jobs.cells.settings import CHECKPOINT_SECONDS, CellSearchSettings, CellTrainSettings
+from nas.options import OUTPUT, Option
 
 if TYPE_CHECKING:
     from nas.jobs.cells.run import CellSearchJob, CellTrainJob
+    from nas.runs import RunPlace
+
+_FREE = ("checkpoint_seconds", "torch_device")
 
 CellsArgument = Annotated[
     str,
     typer.Argument(metavar="CELLS", help="darts_v1, darts_v2, pc_darts, compact text, or the folder of a search."),
 ]
-DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=f"{DATA_KINDS}.", show_default=False)]
-OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/cells-…")]
-ImageSizeOption = Annotated[int | None, typer.Option("--image-size", help="Pixels a side; default: the images' own.")]
-SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Use N training images only.")]
-CheckpointOption = Annotated[float, typer.Option("--checkpoint-seconds", help="How often the state is saved.")]
 
 
-def search(
-    data: DataOption,
-    space: Annotated[
-        str,
-        typer.Option(
-            "--space", help="darts, darts+ir, darts+sandglass, or darts-ir, darts-sandglass (in place of sep5)."
-        ),
-    ] = "darts",
-    order: Annotated[str, typer.Option("--order", help="first or second.")] = "first",
-    partial: Annotated[int, typer.Option("--partial", help="4: PC-DARTS; 1: all channels are mixed.")] = 1,
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over half of the training images.")] = 50,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Images per step.")] = 64,
-    cells: Annotated[int, typer.Option("--cells", help="Cells of the search network.")] = 8,
-    channels: Annotated[int, typer.Option("--channels", help="Channels of its first cell.")] = 16,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Of the architecture; default 3e-4, PC-DARTS 6e-4.")
-    ] = None,
-    image_size: ImageSizeOption = None,
-    subset: SubsetOption = None,
-    seed: SeedOption = 0,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    torch_device: TorchDeviceOption = None,
-    checkpoint_seconds: CheckpointOption = 30.0,
-    json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Saving:
+    """How often a run is saved."""
+
+    checkpoint_seconds: Annotated[float, Option("How often the state is saved.", panel=OUTPUT, metavar="SECONDS")] = (
+        CHECKPOINT_SECONDS
+    )
+
+
+@options_from(ResumedRun, CellSearchSettings, DeviceOptions, _Saving, RunOptions, out={"otherwise": "runs/cells-SPACE"})
+def search(given: Given, json: JsonOption = False) -> None:
     """Search a normal and a reduction cell on images by gradient descent.
 
     Half of the training images teach the weights, the other half the architecture. The defaults are DARTS' on
@@ -70,56 +48,27 @@ def search(
       nas cells search --data digits --epochs 3 --cells 3 --channels 4
       nas cells search --data cifar10:PATH --space darts+sandglass --order second
       nas cells search --data cifar10:PATH --partial 4 --batch-size 256
+      nas cells search --resume runs/NAME          go on after an interruption
     """
     from nas.jobs.cells.run import prepare_search, run_search
-    from nas.jobs.cells.settings import CellSearchSettings
-    from nas.runs import run_place
 
-    settings = CellSearchSettings(
-        data=data,
-        space=space,
-        order=order,
-        partial=partial,
-        epochs=epochs,
-        batch_size=batch_size,
-        cells=cells,
-        channels=channels,
-        learning_rate=learning_rate,
-        image_size=image_size,
-        subset=subset,
-        seed=seed,
-    )
-    place = run_place(out=out, name=None, default=f"cells-{space}", resume=resume)
-    job = prepare_search(settings, _execution(torch_device), place, resume=resume)
-    result = _run(job, epochs, lambda progress: run_search(job, progress, checkpoint_seconds=checkpoint_seconds), json)
+    run = run_to_resume(given, "cells search", free=_FREE)
+    settings = given.make(CellSearchSettings) if run is None else run.made(CellSearchSettings)
+    place = _place(given, run, f"cells-{settings.space}")
+    job = prepare_search(settings, _execution(given), place, resume=given["resume"])
+    seconds = given["checkpoint_seconds"]
+    result = _run(job, settings.epochs, lambda progress: run_search(job, progress, checkpoint_seconds=seconds), json)
     if not json:
         output_console().print(
             f"{result['network']}\n{result['params'] / 1e6:.2f} M parameters, {result['skips']} of 16 edges skip",
             soft_wrap=True,
             markup=False,
         )
-        _print_next(job.folder.path, f"nas cells train {job.folder.path} --data {data}")
+        _print_next(job.folder.path, f"nas cells train {job.folder.path} --data {settings.data}")
 
 
-def train(
-    cells: CellsArgument,
-    data: DataOption,
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the images.")] = 600,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Images per step.")] = 96,
-    number: Annotated[int | None, typer.Option("--cells", help="Number of cells; default: the network's.")] = None,
-    channels: Annotated[int | None, typer.Option("--channels", help="Channels of the first; default: its own.")] = None,
-    drop_path: Annotated[float, typer.Option("--drop-path", help="Chance of leaving out an edge, at the end.")] = 0.2,
-    auxiliary: Annotated[float, typer.Option("--auxiliary", help="Weight of the auxiliary classifier.")] = 0.4,
-    cutout: Annotated[float, typer.Option("--cutout", help="Side of the blanked square, share of the image.")] = 0.5,
-    image_size: ImageSizeOption = None,
-    subset: SubsetOption = None,
-    seed: SeedOption = 0,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    torch_device: TorchDeviceOption = None,
-    checkpoint_seconds: CheckpointOption = 30.0,
-    json: JsonOption = False,
-) -> None:
+@options_from(CellTrainSettings, DeviceOptions, _Saving, RunOptions, out={"otherwise": "runs/cells-train"})
+def train(given: Given, json: JsonOption = False) -> None:
     """Train a network of cells from random weights and test it once.
 
     The defaults are DARTS' evaluation on CIFAR-10 (20 cells of 36 channels, 600 epochs): a day on a GPU.
@@ -128,30 +77,15 @@ def train(
 
       nas cells train darts_v2 --data digits --cells 3 --channels 4 --epochs 3
       nas cells train runs/cells-darts --data cifar10:PATH
+      nas cells train --resume runs/NAME           go on after an interruption
     """
     from nas.jobs.cells.run import prepare_training, run_training
-    from nas.jobs.cells.settings import CellTrainSettings
-    from nas.runs import run_place
 
-    settings = CellTrainSettings(
-        network=cells,
-        data=data,
-        epochs=epochs,
-        batch_size=batch_size,
-        cells=number,
-        channels=channels,
-        drop_path=drop_path,
-        auxiliary=auxiliary,
-        cutout=cutout,
-        image_size=image_size,
-        subset=subset,
-        seed=seed,
-    )
-    place = run_place(out=out, name=None, default="cells-train", resume=resume)
-    job = prepare_training(settings, _execution(torch_device), place, resume=resume)
-    result = _run(
-        job, epochs, lambda progress: run_training(job, progress, checkpoint_seconds=checkpoint_seconds), json
-    )
+    run = run_to_resume(given, "cells train", named_by="network", free=_FREE)
+    settings = given.make(CellTrainSettings) if run is None else run.made(CellTrainSettings)
+    job = prepare_training(settings, _execution(given), _place(given, run, "cells-train"), resume=given["resume"])
+    seconds = given["checkpoint_seconds"]
+    result = _run(job, settings.epochs, lambda progress: run_training(job, progress, checkpoint_seconds=seconds), json)
     if not json:
         test = result["test"]
         output_console().print(f"test error {result['error']:.2f} % on {test['count']} images")
@@ -205,10 +139,17 @@ def _run(job: CellSearchJob | CellTrainJob, epochs: int, run: Any, json: bool) -
     return result
 
 
-def _execution(torch_device: str | None) -> Any:
+def _place(given: Given, run: StartedRun | None, default: str) -> RunPlace:
+    from nas.runs import run_place
+
+    out = given["out"] if run is None else run.path
+    return run_place(out=out, name=None, default=default, resume=given["resume"])
+
+
+def _execution(given: Given) -> Any:
     from nas.training.execution import default_execution
 
-    return default_execution(torch_device)
+    return default_execution(given["torch_device"])
 
 
 def _print_next(folder: Path, command: str) -> None:

@@ -8,8 +8,7 @@ weights' optimizer, so that the training loop's checkpoints resume a search to t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -17,62 +16,19 @@ from torch.nn import functional
 
 from nas.data import Batch, Data, MemorySplit
 from nas.data.batches import batch_seed, shuffled
+from nas.supernets.bilevel_settings import BilevelSettings, Order
 from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
 from nas.training.history import History, Observer
 from nas.training.loop import train
 from nas.training.optimizers import clip_gradients
-from nas.training.recipes import OptimizerKind, Recipe, ScheduleKind
+from nas.training.recipes import OptimizerKind, Recipe
 from nas.training.step import TakeStep
 from searchspace.cells.supernet import ArchitectureWeights, CellSupernet
 from searchspace.support.errors import UserError
 
 _HALVES = 0xDA27  # salt of the draw of the two halves
 _PERTURBATION = 0.01  # of the finite difference, relative to the gradient's norm (DARTS, footnote 2)
-
-
-class Order(StrEnum):
-    """Whether the logits' gradient looks one step of the weights ahead."""
-
-    FIRST = "first"
-    SECOND = "second"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BilevelSettings:
-    """How logits learn: Adam as in DARTS' `train_search.py`.
-
-    PC-DARTS freezes the logits for 15 of its 50 epochs and then takes twice the rate.
-    `frozen_share` is the part of the run in which only the weights learn.
-    """
-
-    order: Order = Order.FIRST
-    learning_rate: float = 3e-4
-    weight_decay: float = 1e-3
-    beta1: float = 0.5
-    beta2: float = 0.999
-    frozen_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.frozen_share < 1:
-            raise UserError(f"the frozen share of a cell search is {self.frozen_share}, expected 0 to less than 1")
-
-
-def darts_search(epochs: int = 50) -> Recipe:
-    """Return the weights' recipe of DARTS' search on CIFAR-10 (`train_search.py`): SGD, 0.025 to 0.001, clip 5."""
-    return Recipe(
-        name="darts search",
-        source="Liu et al. 2018, train_search.py",
-        epochs=epochs,
-        batch_size=64,
-        optimizer=OptimizerKind.SGD,
-        learning_rate=0.025,
-        final_learning_rate=0.001,
-        weight_decay=3e-4,
-        decay_all_parameters=True,
-        schedule=ScheduleKind.COSINE,
-        clip_norm=5.0,
-    )
 
 
 class CellSearch(nn.Module):

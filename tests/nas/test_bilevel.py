@@ -9,15 +9,8 @@ import torch
 from torch import nn
 
 from nas.data import load_data
-from nas.supernets.bilevel import (
-    BilevelSettings,
-    Order,
-    darts_search,
-    first_order_gradient,
-    halves,
-    search_cells,
-    second_order_gradient,
-)
+from nas.supernets.bilevel import first_order_gradient, halves, search_cells, second_order_gradient
+from nas.supernets.bilevel_settings import BilevelSettings, Order, darts_search
 from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
 from searchspace.cells import CellSpace

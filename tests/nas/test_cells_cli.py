@@ -49,7 +49,7 @@ def test_a_killed_search_resumes_and_its_cells_are_trained(tmp_path):
     killed = tmp_path / "killed"
     killed_once_saved(killed, *options, "--out", killed)
     assert not (killed / "result.json").exists()
-    resumed = json.loads(nas(*options, "--out", killed, "--resume").stdout)
+    resumed = json.loads(nas("cells", "search", "--resume", killed, "--json").stdout)  # by its own settings
     assert resumed["network"] == whole["network"]
     assert resumed["supernet"] == whole["supernet"]
 
@@ -58,6 +58,10 @@ def test_a_killed_search_resumes_and_its_cells_are_trained(tmp_path):
         nas("cells", "train", tmp_path / "whole", "--data", "digits", *quick, "--out", tmp_path / "t").stdout
     )
     assert trained["test"]["count"] > 0 and trained["params"] > 0
+    (tmp_path / "t" / "result.json").unlink()
+    assert "--epochs: a run goes on" in nas("cells", "train", "--resume", tmp_path / "t", "--epochs", 1, code=2).stderr
+    again = json.loads(nas("cells", "train", "--resume", tmp_path / "t", "--json").stdout)
+    assert again["test"] == trained["test"]
     for name in ("report.html", "cells.png", "result.json"):
         assert (tmp_path / "whole" / name).stat().st_size > 0
         assert (tmp_path / "t" / name).stat().st_size > 0

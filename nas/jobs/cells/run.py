@@ -8,12 +8,13 @@ from typing import Any
 
 from nas.data import Data, Split, load_data
 from nas.jobs.cells.page import search_page, training_page
-from nas.jobs.cells.settings import CELL_FILE, CellSearchSettings, CellTrainSettings, resolve_cells
+from nas.jobs.cells.settings import CELL_FILE, CHECKPOINT_SECONDS, CellSearchSettings, CellTrainSettings, resolve_cells
 from nas.report.cell_picture import draw_cells
 from nas.report.drawing import write_picture
 from nas.runs import RunFolder, RunPlace
 from nas.runs.folder import REPORT
-from nas.supernets.bilevel import darts_search, search_cells
+from nas.supernets.bilevel import search_cells
+from nas.supernets.bilevel_settings import darts_search
 from nas.supernets.cell_training import CellTraining, cell_steps
 from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import chance_warning, evaluate, evaluated_on_test
@@ -62,7 +63,7 @@ def prepare_search(
 
 
 def run_search(
-    job: CellSearchJob, observer: Observer | None = None, *, checkpoint_seconds: float = 30
+    job: CellSearchJob, observer: Observer | None = None, *, checkpoint_seconds: float = CHECKPOINT_SECONDS
 ) -> dict[str, Any]:
     """Search, write cell, picture, page and result into the folder, and return the result.
 
@@ -133,7 +134,7 @@ def prepare_training(
 
 
 def run_training(
-    job: CellTrainJob, observer: Observer | None = None, *, checkpoint_seconds: float = 30
+    job: CellTrainJob, observer: Observer | None = None, *, checkpoint_seconds: float = CHECKPOINT_SECONDS
 ) -> dict[str, Any]:
     """Train, test once, write picture, page and result into the folder, and return the result.
 

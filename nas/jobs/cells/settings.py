@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
-from nas.supernets.bilevel import BilevelSettings, Order
+from nas.options import DATA, IMAGES, SEED, SPACE, STRATEGY, SUBSET, TRAINING, Option
+from nas.supernets.bilevel_settings import BilevelSettings, Order
 from nas.training.recipes import OptimizerKind, Recipe, ScheduleKind
 from searchspace.cells import DARTS, PUBLISHED_CELLS, CellNetwork, CellSpace, parse_cells, published_cell
 from searchspace.cells.primitives import with_operation
@@ -15,6 +17,7 @@ from searchspace.support.errors import UserError
 from searchspace.support.files import read_text
 
 CELL_FILE = "cell.txt"
+CHECKPOINT_SECONDS = 30.0
 
 CELL_SPACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -28,6 +31,8 @@ CELL_SPACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """DARTS' space and both readings of MobileNeXt's table 13: the block added, or in place of the 5x5 separable
 convolution."""
 
+_IMAGE_SIZE = Option("Pixels a side.", panel=DATA, metavar="PX", otherwise="the images' own")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CellSearchSettings:
@@ -38,19 +43,32 @@ class CellSearchSettings:
     the logits for the first 30 % of the run and moves them twice as fast).
     """
 
-    data: str
-    space: str = "darts"
-    order: str = "first"
-    partial: int = 1
-    epochs: int = 50
-    batch_size: int = 64
-    cells: int = 8
-    channels: int = 16
-    learning_rate: float | None = None  # of the logits; default: 3e-4, with PC-DARTS 6e-4
-    frozen_share: float | None = None  # default: 0, with PC-DARTS 0.3
-    image_size: int | None = None
-    subset: int | None = None
-    seed: int = 0
+    data: Annotated[str, IMAGES]
+    space: Annotated[
+        str, Option(f"{', '.join(CELL_SPACES)}; with a minus in place of sep5.", panel=SPACE, metavar="SPACE")
+    ] = "darts"
+    cells: Annotated[int, Option("Cells of the search network.", panel=SPACE, metavar="N")] = 8
+    channels: Annotated[int, Option("Channels of its first cell.", panel=SPACE, metavar="N")] = 16
+    order: Annotated[str, Option("first or second.", panel=STRATEGY, metavar="ORDER")] = "first"
+    partial: Annotated[int, Option("4: PC-DARTS; 1: all channels are mixed.", panel=STRATEGY, metavar="N")] = 1
+    learning_rate: Annotated[
+        float | None,
+        Option("Of the architecture.", panel=STRATEGY, metavar="RATE", otherwise="3e-4, with PC-DARTS 6e-4"),
+    ] = None
+    frozen_share: Annotated[
+        float | None,
+        Option(
+            "Part of the run in which only the weights learn.",
+            panel=STRATEGY,
+            metavar="SHARE",
+            otherwise="0, with PC-DARTS 0.3",
+        ),
+    ] = None
+    epochs: Annotated[int, Option("Passes over half of the training images.", panel=TRAINING, metavar="EPOCHS")] = 50
+    batch_size: Annotated[int, Option("Images per step.", panel=TRAINING, metavar="IMAGES")] = 64
+    seed: Annotated[int, SEED] = 0
+    image_size: Annotated[int | None, _IMAGE_SIZE] = None
+    subset: Annotated[int | None, SUBSET] = None
 
     def __post_init__(self) -> None:
         if self.space not in CELL_SPACES:
@@ -82,19 +100,30 @@ class CellTrainSettings:
     `auxiliary` is the weight of the auxiliary classifier's loss; `cutout` is a square's side as a share of the image's.
     """
 
-    network: str
-    data: str
-    epochs: int = 600
-    batch_size: int = 96
-    learning_rate: float = 0.025
-    cells: int | None = None
-    channels: int | None = None
-    drop_path: float = 0.2
-    auxiliary: float = 0.4
-    cutout: float = 0.5
-    image_size: int | None = None
-    subset: int | None = None
-    seed: int = 0
+    network: Annotated[
+        str,
+        Option(
+            f"{', '.join(PUBLISHED_CELLS)}, compact text, or the folder of a search.", metavar="CELLS", argument=True
+        ),
+    ]
+    data: Annotated[str, IMAGES]
+    cells: Annotated[int | None, Option("Number of cells.", panel=SPACE, metavar="N", otherwise="the network's")] = None
+    channels: Annotated[int | None, Option("Channels of the first.", panel=SPACE, metavar="N", otherwise="its own")] = (
+        None
+    )
+    epochs: Annotated[int, Option("Passes over the images.", panel=TRAINING, metavar="EPOCHS")] = 600
+    batch_size: Annotated[int, Option("Images per step.", panel=TRAINING, metavar="IMAGES")] = 96
+    learning_rate: Annotated[float, Option("Peak rate.", panel=TRAINING, metavar="RATE")] = 0.025
+    drop_path: Annotated[
+        float, Option("Chance of leaving out an edge, at the end.", panel=TRAINING, metavar="CHANCE")
+    ] = 0.2
+    auxiliary: Annotated[float, Option("Weight of the auxiliary classifier.", panel=TRAINING, metavar="WEIGHT")] = 0.4
+    cutout: Annotated[
+        float, Option("Side of the blanked square, part of the image's.", panel=TRAINING, metavar="SHARE")
+    ] = 0.5
+    seed: Annotated[int, SEED] = 0
+    image_size: Annotated[int | None, _IMAGE_SIZE] = None
+    subset: Annotated[int | None, SUBSET] = None
 
     def __post_init__(self) -> None:
         for name in ("drop_path", "auxiliary", "cutout"):
