@@ -94,6 +94,20 @@ class Strategy(ABC):
         for results in history:
             self.tell(results)
 
+    def snapshot(self) -> bytes | None:
+        """Return the state after what was told, where replay is dear; None where a replay is what restores it.
+
+        Plain values and tensors with a checksum: nothing in it is executed when it is read.
+        """
+        return None
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over, in a new strategy, a snapshot in place of the replay that led to it.
+
+        Raises UserError, with nothing changed, for one that is damaged.
+        """
+        raise UserError(f"the strategy {self.name} takes no snapshots: replay the history")
+
     @abstractmethod
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         """Return n genotypes, shape (n, choices), drawing only from `rng`."""

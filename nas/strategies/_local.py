@@ -69,6 +69,10 @@ class LocalSearch(Strategy):
         self._seen.update(row.tobytes() for row in results.genotypes)
         within = results.high_ms <= self.objective.budget_ms
         good = within & ~np.isnan(results.top1)
+        if len(self._best) == self.elite:  # an equal one would stand behind those that came before it
+            good &= results.top1 > self._best_top1[-1]
+            if not good.any():
+                return
         genotypes = np.concatenate([self._best, results.genotypes[good]])
         top1 = np.concatenate([self._best_top1, results.top1[good]])
         _, first = np.unique(genotypes, axis=0, return_index=True)

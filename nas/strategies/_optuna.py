@@ -16,6 +16,8 @@ import numpy as np
 from nas.objectives import Objective, Results
 from nas.strategies._base import Strategy
 from nas.strategies._optuna_samplers import SamplerUse, import_optuna, sampler_use
+from nas.strategies._optuna_snapshot import fill_study, study_state
+from nas.strategies._snapshot import opened, sealed
 from searchspace.choices import Genotypes
 
 _TRIES = 12  # draws for a network that is new and, where the sampler knows no constraints, within the budget
@@ -72,6 +74,27 @@ class OptunaStrategy(Strategy):
         from nas.strategies._optuna_samplers import save_study
 
         save_study(self._study, folder / STUDY_LOG)
+
+    def snapshot(self) -> bytes | None:
+        """Return the study; None for a sampler whose notes are pickles, which are never read from a file."""
+        if self._use.pickles or self._open:
+            return None
+        return sealed(
+            {
+                "told": self._told,
+                "independent_parameters": self.independent_parameters,
+                "seen": sorted(key.hex() for key in self._seen),
+                "study": study_state(self._study),
+            }
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over a snapshot; raises UserError, with nothing changed, when it is damaged."""
+        state, _ = opened(snapshot)
+        fill_study(self._study, state["study"], self._distributions)
+        self._seen = {bytes.fromhex(key) for key in state["seen"]}
+        self.independent_parameters = int(state["independent_parameters"])
+        self._told, self._asked = int(state["told"]), 0
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         sampler = self._use.make(self.seed, int(rng.integers(2**31)))

@@ -17,6 +17,7 @@ _TWO_OBJECTIVES = frozenset({"NSGAIISampler", "NSGAIIISampler"})  # by default; 
 _CONDITIONAL = frozenset({"TPESampler"})
 _NUMBERS = frozenset({"CmaEsSampler", "GPSampler", "QMCSampler"})
 _FIXED_SEED = frozenset({"QMCSampler"})  # its sequence is one, counted in the study
+_PICKLES = frozenset({"CmaEsSampler"})  # at its trials, for a new sampler to go on from
 _UNUSABLE = frozenset({"BaseSampler", "BaseGASampler", "GridSampler", "PartialFixedSampler"})
 _OPTIONS: dict[str, dict[str, Any]] = {
     "TPESampler": {"n_startup_trials": 20, "constant_liar": True},
@@ -60,6 +61,11 @@ class SamplerUse:
     def constrained(self) -> bool:
         """Whether the sampler knows constraints; for one that does not, networks over the budget are drawn again."""
         return self.name in _CONSTRAINED
+
+    @property
+    def pickles(self) -> bool:
+        """Whether what the sampler notes in the study are pickles."""
+        return self.name in _PICKLES
 
     @property
     def conditional(self) -> bool:

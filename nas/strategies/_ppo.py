@@ -131,14 +131,14 @@ class ProximalPolicy(Strategy):
             self._optimizer.step()
 
     def snapshot(self) -> bytes:
-        """Return the state after what was told: tensors (safetensors) with a checksum; nothing in it is executed."""
+        """Return the policy, its optimiser and the averages of rewards."""
         from nas.strategies._snapshot import packed
 
         plain = {"told": self._told, "baseline": self._baseline, "mean_top1": self._mean_top1}
         return packed(self.policy, self._optimizer, plain)
 
     def restore(self, snapshot: bytes) -> None:
-        """Take over a snapshot in place of the replay that led to it; raises UserError when it is damaged."""
+        """Take over a snapshot; raises UserError, with nothing changed, when it is damaged."""
         from nas.strategies._snapshot import unpack
 
         plain = unpack(snapshot, self.policy, self._optimizer)

@@ -155,6 +155,22 @@ class StrategyConformance:
             expected = advance(unbroken, 1, self.size)[0]
             assert np.array_equal(advance(resumed, 1, self.size)[0].genotypes, expected.genotypes)
 
+    def test_a_snapshot_goes_on_as_the_replay_does(self, objective: Objective) -> None:
+        unbroken = self.make(objective, 5)
+        advance(unbroken, self.batches, self.size)
+        snapshot = unbroken.snapshot()
+        resumed = self.make(objective, 5)
+        if snapshot is None:
+            with pytest.raises(UserError, match=r"replay the history|damaged"):
+                resumed.restore(b"")
+            return
+        with pytest.raises(UserError, match="damaged"):
+            resumed.restore(snapshot[:-1] + bytes([snapshot[-1] ^ 1]))
+        resumed.restore(snapshot)
+        for _ in range(2):
+            expected = advance(unbroken, 1, self.size)[0]
+            assert np.array_equal(advance(resumed, 1, self.size)[0].genotypes, expected.genotypes)
+
     def test_a_question_without_an_answer_leaves_no_trace(self, objective: Objective) -> None:
         curious, plain = self.make(objective, 6), self.make(objective, 6)
         history = advance(plain, 1, self.size)

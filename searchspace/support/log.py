@@ -45,10 +45,11 @@ class LogKind:
 
 
 class Entry(NamedTuple):
-    """One entry and the line of the file it stands in."""
+    """One entry, the line of the file it stands in, and that line's check, which says all that stands up to there."""
 
     line: int
     document: dict[str, Any]
+    check: str = ""
 
 
 class Log:
@@ -83,6 +84,16 @@ class Log:
             os.truncate(path, found.whole_bytes)
             check = found.check
         return cls(kind, path, found.entries, check)
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return self._count
+
+    @property
+    def check(self) -> str:
+        """The check of the last line: no other content of the log has the same."""
+        return self._check.decode()
 
     def append(self, *documents: Mapping[str, Any]) -> None:
         """Add entries with one write; raises OSError when the disk refuses, and the log is then as it was before."""
@@ -164,7 +175,8 @@ def _read(kind: LogKind, path: Path) -> _Found | None:
     for number, line in enumerate(lines[1:], start=2):
         check = _checked(kind, path, line, number, check)
         document = _object(kind, path, line, number)
-        entries.append(Entry(number, {key: value for key, value in document.items() if key not in ("n", "check")}))
+        kept = {key: value for key, value in document.items() if key not in ("n", "check")}
+        entries.append(Entry(number, kept, check.decode()))
     return _Found(header, tuple(entries), whole, check, False)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nas.evaluators import Evaluator, check_top1
 from nas.jobs.search.found import FoundNetwork, FrontCosts, Progress, SearchResult, found_network, result_of
 from nas.jobs.search.journal import Journal
+from nas.jobs.search.snapshot import Snapshots
 from nas.objectives import Objective, Results, Values, front_of, joined
 from nas.strategies import Strategy
 from searchspace.choices import Genotypes
@@ -54,18 +55,19 @@ def run_search(
     progress: Callable[[Progress], None] | None = None,
     front: FrontCosts | None = None,
     drive: Callable[[SearchLoop], None] | None = None,
+    snapshots: Snapshots | None = None,
 ) -> SearchResult:
     """Evaluate `evaluations` networks, those already in the journal included, in batches of `batch`.
 
     Batches are smaller where the strategy wishes to hear of results earlier (`Strategy.batch`).
     `strategy` is new: the journal is replayed to it. `front` gives the metrics of the front beside top-1, by
-    default the latency. `drive` takes the loop's turns in its place,
-    for trial services. Raises UserError when nothing within the budget was found;
-    a KeyboardInterrupt is raised on with a message that says what was saved.
+    default the latency. `drive` takes the loop's turns in its place, for trial services. `snapshots` spares a strategy
+    whose replay is dear most of it. Raises UserError when nothing within the budget was found; a KeyboardInterrupt is
+    raised on with a message that says what was saved.
     """
     if evaluations < 1 or batch < 1:
         raise UserError(f"evaluations is {evaluations} and batch is {batch}, expected at least 1 of each")
-    search = SearchLoop(objective, strategy, evaluator, journal)
+    search = SearchLoop(objective, strategy, evaluator, journal, snapshots)
     search.replay()
     try:
         if drive is not None and search.done < evaluations:
@@ -89,11 +91,19 @@ class SearchLoop:
     that of the order asked.
     """
 
-    def __init__(self, objective: Objective, strategy: Strategy, evaluator: Evaluator, journal: Journal) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        strategy: Strategy,
+        evaluator: Evaluator,
+        journal: Journal,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self.objective = objective
         self.strategy = strategy
         self.evaluator = evaluator
         self.journal = journal
+        self._snapshots = snapshots
         self.done = 0
         self._history: list[Results] = []
         self._known: dict[bytes, float] = {}
@@ -104,10 +114,14 @@ class SearchLoop:
         self._front: Results | None = None
 
     def replay(self) -> None:
-        """Take over what the journal holds."""
-        for batch in self.journal.batches:
+        """Take over what the journal holds; a strategy's snapshot stands for the batches up to it."""
+        known = self._snapshots.restore(self.strategy, self.journal) if self._snapshots is not None else 0
+        for number, batch in enumerate(self.journal.batches):
             self._note_stops(batch.genotypes, batch.stopped or ())
-            self._take(self.objective.results(self.objective.space.check(batch.genotypes), batch.top1), batch.partial)
+            results = self.objective.results(self.objective.space.check(batch.genotypes), batch.top1)
+            if number >= known:
+                self.strategy.tell(results)
+            self._take(results, batch.partial)
 
     def step(self, n: int) -> None:
         """Evaluate one batch of at most n networks; raises UserError when the strategy offers nothing affordable."""
@@ -154,7 +168,11 @@ class SearchLoop:
         epochs = [self._stopped.get(row.tobytes()) for row in asked.proposals]
         self.journal.append(asked.proposals, top1, epochs)
         partial = np.array([epoch is not None for epoch in epochs])
-        self._take(self.objective.results(asked.proposals, top1), partial)
+        results = self.objective.results(asked.proposals, top1)
+        self.strategy.tell(results)
+        if self._snapshots is not None:
+            self._snapshots.batch_told(self.strategy, self.journal)
+        self._take(results, partial)
         self._failed = self._failed + 1 if len(failed) and failed.all() else 0
         if self._failed == _ALL_FAILED:
             last = getattr(self.evaluator, "last_failure", None)
@@ -166,7 +184,6 @@ class SearchLoop:
                 self._stopped[row.tobytes()] = epoch
 
     def _take(self, results: Results, partial: NDArray[np.bool_] | None = None) -> None:
-        self.strategy.tell(results)
         self.done += len(results.evaluated)
         if partial is not None and partial.any():
             halfway = results.rows(partial)

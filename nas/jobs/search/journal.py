@@ -43,13 +43,17 @@ class JournalBatch(NamedTuple):
 
 
 class Journal:
-    """An open journal; a context manager. `batches` are those found in the file when it was opened."""
+    """An open journal; a context manager. `batches` are those found in the file when it was opened.
+
+    `checks` holds, for each of them, what pins the journal up to there; "" in a journal of before checks.
+    """
 
     def __init__(self, log: Log) -> None:
         """Read the batches of a log; raises UserError, naming the line, for what no evaluator may have returned."""
         self._log = log
         self.path = log.path
         self.batches = tuple(_batch(entry, log.path) for entry in log.entries)
+        self.checks = tuple(entry.check for entry in log.entries)
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -80,6 +84,11 @@ class Journal:
         if stopped is not None and any(epoch is not None for epoch in stopped):
             document["stopped"] = list(stopped)
         self._log.append(document)
+
+    @property
+    def position(self) -> tuple[int, str]:
+        """How many batches there are by now, and the check of the last one."""
+        return self._log.count, self._log.check
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

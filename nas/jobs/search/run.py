@@ -29,6 +29,7 @@ from nas.jobs.search.journal import Journal
 from nas.jobs.search.page import SearchSummary
 from nas.jobs.search.prepare import PreparedSearch, front_costs
 from nas.jobs.search.scoring import Watch
+from nas.jobs.search.snapshot import SNAPSHOT, Snapshots
 from nas.jobs.search.summary import summary_of
 from nas.jobs.search.trials import TrialOptions, Trials
 from nas.jobs.search.watching import SearchWatch
@@ -83,6 +84,7 @@ def run_to_folder(
     summary = replace(summary_of(prepared, evaluator, found), figures=figures, bound=bound)
     if export or prepared.scoring.trains:
         summary = _with_network(prepared, found.winner, summary, folder, watch, export)
+    Snapshots(folder.file(SNAPSHOT)).remove()
     with watch.stage("Writing the report"):
         result = write_search_files(folder, summary, found.front)
     return summary, result
@@ -127,6 +129,7 @@ def _search(
             **size,
             progress=outside.batch_done,
             front=front_costs(prepared),
+            snapshots=Snapshots(folder.file(SNAPSHOT)),
             drive=driver(prepared, trials, engine, folder, outside),
         )
 
