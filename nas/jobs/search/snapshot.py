@@ -24,11 +24,12 @@ _FORMAT = "search-snapshot/1"
 
 
 class Snapshots:
-    """Keeps the snapshot at `path`, written anew every `every_s` seconds and in at most a `share` of the time."""
+    """Keeps the snapshot at `path`, written anew every `every_s` (10) seconds and in at most a `share` of the time."""
 
-    def __init__(self, path: Path, every_s: float = EVERY_S, share: float = 0.05) -> None:
-        self.path, self._every_s, self._share = path, every_s, share
-        self._next = time.monotonic() + every_s
+    def __init__(self, path: Path, every_s: float | None = None, share: float = 0.05) -> None:
+        self.path, self._share = path, share
+        self._every_s = EVERY_S if every_s is None else every_s
+        self._next = time.monotonic() + self._every_s
         self._wanted = True
 
     def batch_told(self, strategy: Strategy, journal: Journal) -> None:
