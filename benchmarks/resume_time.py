@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 
 from nas.evaluators import Evaluator
-from nas.jobs.search.ask_tell import SearchLoop, run_search, search_header
+from nas.jobs.search.ask_tell import SearchLoop, run_search
+from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
-from nas.jobs.search.run import PreparedSearch, prepare_search
+from nas.jobs.search.prepare import PreparedSearch, prepare_search
 from nas.jobs.search.scoring import PredictedScoring, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.jobs.search.snapshot import SNAPSHOT, Snapshots
