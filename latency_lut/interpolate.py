@@ -188,6 +188,8 @@ class Interpolator:
     def measured_range(self, op: Op) -> str:
         """Say in words what is measured near an op that is not."""
         sizes = self._points.get((op.kind, op.kernel, op.stride))
+        if not op.square:
+            return f"{op.kind.value} with a map, kernel or stride that is not square is not measured"
         if op.dilation > 1:
             return f"dilated {op.kind.value} is not measured"
         if sizes is None:
@@ -220,7 +222,7 @@ class Interpolator:
 
 def _work(op: Op) -> float:
     """Return the quantity that an op's time is roughly proportional to."""
-    return float(op.madds or op.in_size**2 * max(op.in_channels, op.out_channels))
+    return float(op.madds or op.in_pixels * max(op.in_channels, op.out_channels))
 
 
 class LeaveOneOut(NamedTuple):

@@ -92,23 +92,23 @@ class Roofline:
         shares = shares_of_rates(op.kind, work, self.rates())
         doubt = np.array([self.doubt.get(name, 0.0) for name in RATES])
         shared_ms = latency_ms * math.sqrt(float((shares * doubt) @ (shares * doubt)))
-        beyond = max(op.in_channels, op.out_channels) > MOST_CHANNELS or op.in_size > LARGEST_PX
+        beyond = max(op.in_channels, op.out_channels) > MOST_CHANNELS or max(op.in_shape) > LARGEST_PX or not op.square
         spread_ms = _BEYOND_ERROR * latency_ms if beyond else 0.0
         return Estimate(float(latency_ms), float(spread_ms), extrapolated=beyond, shared_ms=float(shared_ms))
 
 
 def work_of(op: Op, element_bytes: int, channel_tile: int) -> Work:
     """Return the work of one op."""
-    pixels_in, pixels_out = op.in_size**2, op.out_size**2
+    pixels_in, pixels_out = op.in_pixels, op.out_pixels
     cin, cout = op.in_channels, op.out_channels
     traffic, weights, madds = pixels_in * cin + pixels_out * cout, 0, 0
     match op.kind:
         case OpKind.CONV:
-            weights = op.kernel**2 * cin * cout
-            madds = pixels_out * op.kernel**2 * _padded(cin, channel_tile) * _padded(cout, channel_tile)
+            weights = op.taps * cin * cout
+            madds = pixels_out * op.taps * _padded(cin, channel_tile) * _padded(cout, channel_tile)
         case OpKind.DWCONV:
-            weights = op.kernel**2 * cin
-            madds = pixels_out * op.kernel**2 * _padded(cin, channel_tile)
+            weights = op.taps * cin
+            madds = pixels_out * op.taps * _padded(cin, channel_tile)
         case OpKind.LINEAR:
             weights, traffic, madds = cin * cout, cin + cout, cin * cout
         case OpKind.ADD:

@@ -103,7 +103,8 @@ class LatencyTable:
         Outside the measured range it raises UnmeasuredOp, or returns an estimate that is flagged and has a
         widened spread where `allow_extrapolation` is set. A kind that the table has never measured always
         raises, unless another op stands in for it (`stand_in`): that is flagged too, but for explicit padding, and
-        where memory alone is moved the spread is as large as the time. A table of rates prices every kind.
+        where memory alone is moved the spread is as large as the time. Ops that are not square always raise. A table of
+        rates prices every kind, and flags what is not square.
         """
         if op.kind in self._excluded:
             return Estimate(EXCLUDED_MS)
@@ -113,6 +114,8 @@ class LatencyTable:
             if priced.extrapolated and not allow_extrapolation:
                 raise self._unmeasured(op)
             return priced
+        if not op.square:
+            raise self._unmeasured(op)
         other = self.stand_in(op)
         if other != op:
             if not allow_extrapolation and op.kind is not OpKind.PAD:
@@ -207,6 +210,8 @@ def _checked(op: Op, entry: Estimate) -> Estimate:
         raise UserError(f"{op}: sizes, channels, kernel and stride must be from 1 to {LARGEST_SIZE}")
     if op.dilation != 1:
         raise UserError(f"{op}: a table has no column for dilation; only plain convolutions can become entries")
+    if not op.square:
+        raise UserError(f"{op}: a table has no column for the width of maps, kernels and strides; only square ops fit")
     if entry.extrapolated:
         raise UserError(f"{op}: an extrapolated time is no measurement and cannot become a table's entry")
     times = (round(float(value), DECIMALS) for value in (entry.latency_ms, entry.spread_ms, entry.shared_ms))

@@ -35,7 +35,11 @@ WEIGHTED_KINDS = frozenset({OpKind.CONV, OpKind.DWCONV, OpKind.LINEAR})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Op:
-    """One primitive operation on a square feature map of `in_size` x `in_size` pixels and `in_channels` channels."""
+    """One primitive operation on a feature map of `in_size` x `in_size` pixels and `in_channels` channels.
+
+    Maps, kernels and strides are square; where one is not, its `..._width` holds the width and the field named above it
+    the height. A width equal to the height is kept as 0, so that equal operations are equal.
+    """
 
     kind: OpKind
     in_size: int
@@ -44,10 +48,68 @@ class Op:
     kernel: int = 1
     stride: int = 1
     dilation: int = 1
+    in_width: int = 0
+    kernel_width: int = 0
+    stride_width: int = 0
+
+    def __post_init__(self) -> None:
+        """Keep a width that equals the height as 0."""
+        if not self.square:
+            for width, height in (
+                ("in_width", self.in_size),
+                ("kernel_width", self.kernel),
+                ("stride_width", self.stride),
+            ):
+                if getattr(self, width) == height:
+                    object.__setattr__(self, width, 0)
+
+    @property
+    def square(self) -> bool:
+        """Whether the map, the kernel and the stride are all as wide as high."""
+        return not (self.in_width or self.kernel_width or self.stride_width)
+
+    @property
+    def in_shape(self) -> tuple[int, int]:
+        """Height and width of the input in pixels."""
+        return self.in_size, self.in_width or self.in_size
+
+    @property
+    def kernel_shape(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return self.kernel, self.kernel_width or self.kernel
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Stride along the height and along the width."""
+        return self.stride, self.stride_width or self.stride
+
+    @property
+    def out_shape(self) -> tuple[int, int]:
+        """Height and width of the output in pixels (TensorFlow's SAME padding)."""
+        if self.square:
+            return self.out_size, self.out_size
+        width = Op(self.kind, self.in_shape[1], 1, 1, self.kernel_shape[1], self.strides[1]).out_size
+        return self.out_size, width
+
+    @property
+    def in_pixels(self) -> int:
+        """Number of pixels of the input."""
+        return self.in_size * (self.in_width or self.in_size)
+
+    @property
+    def out_pixels(self) -> int:
+        """Number of pixels of the output."""
+        height, width = self.out_shape
+        return height * width
+
+    @property
+    def taps(self) -> int:
+        """Number of weights of the kernel for one input and one output channel."""
+        return self.kernel * (self.kernel_width or self.kernel)
 
     @property
     def out_size(self) -> int:
-        """Height and width of the output in pixels (TensorFlow's SAME padding)."""
+        """Height, and on square maps width, of the output in pixels (TensorFlow's SAME padding)."""
         if self.kind is OpKind.PAD:
             return self.in_size + self.kernel - 1
         if self.kind is OpKind.RESIZE:
@@ -59,9 +121,9 @@ class Op:
         """Number of trained parameters, batch norm's scale and shift or the bias included."""
         match self.kind:
             case OpKind.CONV:
-                return self.kernel**2 * self.in_channels * self.out_channels + 2 * self.out_channels
+                return self.taps * self.in_channels * self.out_channels + 2 * self.out_channels
             case OpKind.DWCONV:
-                return self.kernel**2 * self.in_channels + 2 * self.in_channels
+                return self.taps * self.in_channels + 2 * self.in_channels
             case OpKind.LINEAR:
                 return self.in_channels * self.out_channels + self.out_channels
             case _:
@@ -72,21 +134,24 @@ class Op:
         """Number of multiply-adds for one image."""
         match self.kind:
             case OpKind.CONV:
-                return self.out_size**2 * self.kernel**2 * self.in_channels * self.out_channels
+                return self.out_pixels * self.taps * self.in_channels * self.out_channels
             case OpKind.DWCONV:
-                return self.out_size**2 * self.kernel**2 * self.in_channels
+                return self.out_pixels * self.taps * self.in_channels
             case OpKind.LINEAR:
                 return self.in_channels * self.out_channels
             case _:
                 return 0
 
     def __str__(self) -> str:
-        """Return a short readable form such as `conv 14x14 80>200 k1 s1`."""
-        shape = f"{self.in_size}x{self.in_size} {self.in_channels}"
+        """Return a short readable form such as `conv 14x14 80>200 k1 s1`, `conv 16x8 32 k7x1 s2x1`."""
+        height, width = self.in_shape
+        shape = f"{height}x{width} {self.in_channels}"
         if self.out_channels != self.in_channels:
             shape += f">{self.out_channels}"
         if self.kind in (OpKind.CONV, OpKind.DWCONV, OpKind.MAXPOOL, OpKind.AVGPOOL, OpKind.PAD):
-            shape += f" k{self.kernel} s{self.stride}" + (f" d{self.dilation}" if self.dilation > 1 else "")
+            kernel = f"{self.kernel}x{self.kernel_width}" if self.kernel_width else f"{self.kernel}"
+            stride = f"{self.stride}x{self.stride_width}" if self.stride_width else f"{self.stride}"
+            shape += f" k{kernel} s{stride}" + (f" d{self.dilation}" if self.dilation > 1 else "")
         elif self.kind is OpKind.RESIZE:
             shape += f" x{self.stride}"
         return f"{self.kind.value} {shape}"

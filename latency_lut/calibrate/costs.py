@@ -91,17 +91,17 @@ def _work_matrix(ops: Sequence[Op]) -> tuple[list[str], NDArray[np.float64]]:
 
 
 def _work(op: Op) -> dict[str, float]:
-    pixels_in, pixels_out = op.in_size**2, op.out_size**2
+    pixels_in, pixels_out = op.in_pixels, op.out_pixels
     match op.kind:
         case OpKind.CONV:
             name = "conv1" if op.kernel == 1 else "conv"
             padded = -(-op.out_channels // _VECTOR) * _VECTOR
             return {
                 "launch": 1.0,
-                f"{name} madds": pixels_out * op.kernel**2 * op.in_channels * padded / 1e6,
+                f"{name} madds": pixels_out * op.taps * op.in_channels * padded / 1e6,
                 f"{name} in": pixels_in * op.in_channels / 1e5,
                 f"{name} out": pixels_out * op.out_channels / 1e5,
-                f"{name} weights": op.kernel**2 * op.in_channels * op.out_channels / 1e5,
+                f"{name} weights": op.taps * op.in_channels * op.out_channels / 1e5,
             }
         case OpKind.DWCONV:
             madds = _inside_taps(op) ** 2 * pixels_out * op.in_channels / 1e6

@@ -87,7 +87,11 @@ def task_key(task: Task) -> list[Any]:
     """Return the task as a JSON value, the inverse of `task_of`."""
     if isinstance(task, Op):
         shape = [task.in_size, task.in_channels, task.out_channels, task.kernel, task.stride]
-        return ["op", task.kind.value, *shape, *([task.dilation] if task.dilation != 1 else [])]
+        if not task.square:
+            shape += [task.dilation, task.in_width, task.kernel_width, task.stride_width]
+        elif task.dilation != 1:
+            shape.append(task.dilation)
+        return ["op", task.kind.value, *shape]
     return ["network", str(task)]
 
 
@@ -96,7 +100,9 @@ def task_of(key: Any) -> Task:
     match key:
         case ["network", str(text)]:
             return parse(text)
-        case ["op", str(kind), *numbers] if len(numbers) in (5, 6) and all(type(n) is int and n > 0 for n in numbers):
+        case ["op", str(kind), *numbers] if len(numbers) in (5, 6, 9) and all(
+            type(n) is int and n >= (place < 6) for place, n in enumerate(numbers)
+        ):
             if kind in list(OpKind):
                 return Op(OpKind(kind), *numbers)
     raise UserError(f"{str(key)[:80]} is neither an op nor a network")

@@ -31,7 +31,7 @@ def copies_of(op: Op) -> int:
     Enough to make a call some 0.1 ms long, so that calling costs little, and to find the weights of a fully connected
     layer as far from the core as a network finds them.
     """
-    traffic = 4 * (op.in_size**2 * op.in_channels + op.out_size**2 * op.out_channels + op.params)
+    traffic = 4 * (op.in_pixels * op.in_channels + op.out_pixels * op.out_channels + op.params)
     estimate_us = op.madds / _MADDS_PER_US + traffic / _BYTES_PER_US
     copies = _WANTED_CALL_US / max(estimate_us, 1e-3)
     if op.kind is OpKind.LINEAR:
@@ -46,7 +46,7 @@ def op_model(op: Op, copies: int = 1, seed: int = 0) -> bytes:
     not installed.
     """
     graph = Graph(seed)
-    source = graph.input((1, op.in_size, op.in_size, op.in_channels))
+    source = graph.input((1, *op.in_shape, op.in_channels))
     constants = _constants(graph, op, source)
     for _ in range(copies):
         match op.kind:
@@ -83,9 +83,9 @@ def _constants(graph: Graph, op: Op, source: int) -> list[int]:
     """Add the weights and bias of an op, or its other constant operand."""
     match op.kind:
         case OpKind.CONV:
-            weights = graph.weights(op.out_channels, op.kernel, op.kernel, op.in_channels)
+            weights = graph.weights(op.out_channels, *op.kernel_shape, op.in_channels)
         case OpKind.DWCONV:
-            weights = graph.weights(1, op.kernel, op.kernel, op.in_channels)
+            weights = graph.weights(1, *op.kernel_shape, op.in_channels)
         case OpKind.LINEAR:  # squeeze-excite keeps its maps 4-D, which makes it a convolution
             weights = graph.weights(op.out_channels, 1, 1, op.in_channels)
         case OpKind.SIGMOID:
@@ -104,7 +104,7 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
                 graph,
                 source,
                 constants,
-                stride=op.stride,
+                strides=op.strides,
                 dilation=op.dilation,
                 depthwise=depthwise,
                 activation=operators.RELU6,
@@ -112,14 +112,14 @@ def _apply(graph: Graph, op: Op, source: int, constants: list[int]) -> int:
         case OpKind.POOL:
             return operators.mean(graph, source, keep_dims=True)
         case OpKind.PAD:
-            half = op.kernel // 2
-            return operators.pad(graph, source, half, half, half, half)
+            down, along = (kernel // 2 for kernel in op.kernel_shape)
+            return operators.pad(graph, source, down, down, along, along)
         case OpKind.MAXPOOL:
-            return operators.pooled(graph, source, "MAX_POOL_2D", op.kernel, op.stride, operators.SAME)
+            return operators.pooled(graph, source, "MAX_POOL_2D", op.kernel_shape, op.strides, operators.SAME)
         case OpKind.AVGPOOL:
-            return operators.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel, op.stride, operators.SAME)
+            return operators.pooled(graph, source, "AVERAGE_POOL_2D", op.kernel_shape, op.strides, operators.SAME)
         case OpKind.RESIZE:
-            return operators.resized(graph, source, (op.out_size, op.out_size), align_corners=False)
+            return operators.resized(graph, source, op.out_shape, align_corners=False)
         case OpKind.RELU:
             return graph.operator("RELU", [source], graph.shape(source))
         case OpKind.SIGMOID:

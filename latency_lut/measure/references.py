@@ -83,8 +83,8 @@ class References:
 
 def _traffic(op: Op) -> int:
     """Return how many values of maps an op reads and writes."""
-    read = op.in_size**2 * op.in_channels * (2 if op.kind is OpKind.ADD else 1)
-    return read + op.out_size**2 * op.out_channels
+    read = op.in_pixels * op.in_channels * (2 if op.kind is OpKind.ADD else 1)
+    return read + op.out_pixels * op.out_channels
 
 
 def _key(name: str) -> str:

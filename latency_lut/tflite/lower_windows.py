@@ -25,16 +25,23 @@ HANDLERS = Handlers()
 
 @HANDLERS.of("convolution")
 def _convolution(low: Lowering, call: Call) -> Value:
-    tensor, weight, bias, (stride, _), own, (dilation, _), transposed, _, groups = call.arguments
+    tensor, weight, bias, strides, own, (dilation, other), transposed, _, groups = call.arguments
     if transposed:
         raise UserError("cannot write a transposed convolution as a TFLite operator")
+    if dilation != other:
+        raise UserError(f"cannot write a convolution dilated by {dilation} and {other} as a TFLite operator")
     reach = (dilation * (weight.shape[2] - 1), dilation * (weight.shape[3] - 1))
-    source, padding = _window(low, tensor, tuple(own), reach, stride)
+    source, padding = _window(low, tensor, tuple(own), reach, tuple(strides))
     depthwise = groups > 1 and groups == tensor.shape[1]
     weights = to_array(weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
     shift = np.zeros(weight.shape[0], np.float32) if bias is None else to_array(bias)
     constants = [low.graph.constant(np.ascontiguousarray(weights)), low.graph.constant(shift)]
-    options: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "depthwise": depthwise}
+    options: dict[str, Any] = {
+        "strides": tuple(strides),
+        "dilation": dilation,
+        "padding": padding,
+        "depthwise": depthwise,
+    }
     return Value(operators.convolve(low.graph, source, constants, **options), True)
 
 
@@ -85,23 +92,24 @@ def _max_pool(low: Lowering, call: Call) -> Value:
 
 
 def _pool(low: Lowering, tensor: Tensor, kind: str, kernel: Any, stride: Any, own: Any) -> Value:
-    size, step, (vertical, horizontal) = kernel[0], stride[0], (own[0], own[-1])
+    size, step = (kernel[0], kernel[-1]), (stride[0], stride[-1])
+    vertical, horizontal = own[0], own[-1]
     low.values[id(tensor)] = low.value(tensor)  # zeros put there by hand count, those of the pooling do not
-    source, padding = _window(low, tensor, (vertical, horizontal), (size - 1, size - 1), step)
+    source, padding = _window(low, tensor, (vertical, horizontal), (size[0] - 1, size[1] - 1), step)
     if padding == operators.VALID and (vertical or horizontal):
         raise UserError("cannot write pooling with this padding as a TFLite operator, only TensorFlow's SAME")
     return Value(operators.pooled(low.graph, source, kind, size, step, padding), True)
 
 
 def _window(
-    low: Lowering, tensor: Tensor, own: tuple[int, int], reach: tuple[int, int], stride: int
+    low: Lowering, tensor: Tensor, own: tuple[int, int], reach: tuple[int, int], strides: tuple[int, int]
 ) -> tuple[int, str]:
     """Return the input of a convolution or pooling and its padding, SAME where all zeros around it amount to that."""
     value = low.values[id(tensor)]
     top, bottom, left, right = value.pads
     pads = (top + own[0], bottom + own[0], left + own[1], right + own[1])
     _, height, width, _ = low.graph.shape(value.index)
-    if pads == (*_same_pads(height, reach[0], stride), *_same_pads(width, reach[1], stride)):
+    if pads == (*_same_pads(height, reach[0], strides[0]), *_same_pads(width, reach[1], strides[1])):
         return value.index, operators.SAME
     return (value.index if pads == NO_PADS else operators.pad(low.graph, value.index, *pads)), operators.VALID
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from latency_lut.tflite.graph import Graph
@@ -15,26 +17,26 @@ def convolve(
     source: int,
     constants: list[int],
     *,
-    stride: int = 1,
+    strides: tuple[int, int] = (1, 1),
     dilation: int = 1,
     padding: str = SAME,
     depthwise: bool = False,
     activation: str = "NONE",
 ) -> int:
-    """Convolve with weights (out, k, k, in), depthwise (1, k, k, out), and a bias."""
+    """Convolve with weights (out, kh, kw, in), depthwise (1, kh, kw, out), and a bias; strides are (down, along)."""
     shape = graph.shape(constants[0])
     _, height, width, channels = graph.shape(source)
-    kernel, out = shape[1], shape[3] if depthwise else shape[0]
-    reach = dilation * (kernel - 1) if padding == VALID else 0
+    out = shape[3] if depthwise else shape[0]
+    down, along = _mapped((height, width), shape[1:3], strides, padding, dilation)
     extra = {"depthMultiplier": out // channels} if depthwise else {}
     return graph.operator(
         "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
         [source, *constants],
-        (1, -(-(height - reach) // stride), -(-(width - reach) // stride), out),
+        (1, down, along, out),
         "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions",
         padding=getattr(graph.schema.Padding, padding),
-        strideW=stride,
-        strideH=stride,
+        strideW=strides[1],
+        strideH=strides[0],
         dilationWFactor=dilation,
         dilationHFactor=dilation,
         fusedActivationFunction=getattr(graph.schema.ActivationFunctionType, activation),
@@ -121,18 +123,28 @@ def resized(graph: Graph, source: int, size: tuple[int, int], *, align_corners: 
     return graph.operator("RESIZE_BILINEAR", [source, operand], shape, "ResizeBilinearOptions", **options)
 
 
-def pooled(graph: Graph, source: int, kind: str, kernel: int, stride: int, padding: str) -> int:
-    """Pool windows of a map: kind is AVERAGE_POOL_2D or MAX_POOL_2D."""
+def pooled(
+    graph: Graph, source: int, kind: str, kernel: tuple[int, int], strides: tuple[int, int], padding: str
+) -> int:
+    """Pool windows of a map: kind is AVERAGE_POOL_2D or MAX_POOL_2D, kernel and strides are (height, width)."""
     _, height, width, channels = graph.shape(source)
-    reach = kernel - 1 if padding == VALID else 0
     return graph.operator(
         kind,
         [source],
-        (1, -(-(height - reach) // stride), -(-(width - reach) // stride), channels),
+        (1, *_mapped((height, width), kernel, strides, padding), channels),
         "Pool2DOptions",
         padding=getattr(graph.schema.Padding, padding),
-        strideW=stride,
-        strideH=stride,
-        filterWidth=kernel,
-        filterHeight=kernel,
+        strideW=strides[1],
+        strideH=strides[0],
+        filterWidth=kernel[1],
+        filterHeight=kernel[0],
     )
+
+
+def _mapped(
+    size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], padding: str, dilation: int = 1
+) -> tuple[int, int]:
+    """Return height and width of the map behind a sliding window."""
+    reach = [dilation * (one - 1) if padding == VALID else 0 for one in kernel]
+    down, along = (-(-(one - less) // step) for one, less, step in zip(size, reach, strides, strict=True))
+    return down, along

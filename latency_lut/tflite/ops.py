@@ -67,6 +67,14 @@ def _map(operator: Operator, tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1], tensor.shape[3]
 
 
+def _rectangle(operator: Operator, tensor: Tensor) -> tuple[int, int, int]:
+    """Return (height, width, channels) of a map, or of a vector as a map of one pixel."""
+    if len(tensor.shape) == 4 and tensor.shape[0] == 1:
+        return tensor.shape[1], tensor.shape[2], tensor.shape[3]
+    size, channels = _map(operator, tensor)
+    return size, size, channels
+
+
 def _activations(operator: Operator) -> list[Tensor]:
     """Return the inputs that are computed rather than constant."""
     return [one for one in operator.inputs if one is not None and one.constant is None]
@@ -75,35 +83,34 @@ def _activations(operator: Operator) -> list[Tensor]:
 def _convolution(operator: Operator) -> Op:
     options, weights = operator.options, operator.inputs[1]
     assert weights is not None
-    size, channels = _map(operator, _source(operator))
-    out = _map(operator, operator.outputs[0])[1]
-    kernel, stride = weights.shape[1], options["strideW"]
+    height, width, channels = _rectangle(operator, _source(operator))
+    out = _rectangle(operator, operator.outputs[0])[2]
+    kernel, along = weights.shape[1:3]
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
-    plain = weights.shape[2] == kernel and options["strideH"] == stride
     dilation = max(options.get("dilationWFactor", 1), 1)
-    plain &= max(options.get("dilationHFactor", 1), 1) == dilation
-    if not plain or (out != channels if depthwise else weights.shape[3] != channels):
-        raise _unknown(operator, "expected square kernels, one stride, one dilation, no groups but depthwise")
+    if max(options.get("dilationHFactor", 1), 1) != dilation or (
+        out != channels if depthwise else weights.shape[3] != channels
+    ):
+        raise _unknown(operator, "expected one dilation, no groups but depthwise")
     if options["padding"] == _VALID:  # behind a PAD, or with the map shrinking: the SAME one that gives the same map
-        size -= dilation * (kernel - 1)
-    if depthwise:
-        return Op(OpKind.DWCONV, size, channels, channels, kernel, stride, dilation)
-    if size == kernel == 1:
+        height -= dilation * (kernel - 1)
+        width -= dilation * (along - 1)
+    if not depthwise and height == width == kernel == along == 1:
         return Op(OpKind.LINEAR, 1, channels, out)
-    return Op(OpKind.CONV, size, channels, out, kernel, stride, dilation)
+    kind = OpKind.DWCONV if depthwise else OpKind.CONV
+    widths = width, along, options["strideW"]
+    return Op(kind, height, channels, out, kernel, options["strideH"], dilation, *widths)
 
 
 def _pad(operator: Operator) -> Op:
     """Return zeros as many on each side of a map."""
-    size, channels = _map(operator, _source(operator))
+    height, width, channels = _rectangle(operator, _source(operator))
     amounts = operator.inputs[1]
     if amounts is None or amounts.constant is None:
         raise _unknown(operator, "expected constant amounts")
-    around = {int(amount) for amount in amounts.constant[1:3].ravel()}
-    if len(around) != 1 or amounts.constant[[0, 3]].any():
-        # As much on one side only is what TensorFlow's SAME would do by itself: priced as half a kernel around.
-        around = {max(around)}
-    return Op(OpKind.PAD, size, channels, channels, 2 * around.pop() + 1)
+    # As much on one side only is what TensorFlow's SAME would do by itself: priced as half a kernel around.
+    down, along = (2 * int(amounts.constant[axis].max()) + 1 for axis in (1, 2))
+    return Op(OpKind.PAD, height, channels, channels, down, in_width=width, kernel_width=along)
 
 
 def _source(operator: Operator) -> Tensor:

@@ -50,8 +50,8 @@ def peak_activation_bytes(network: Architecture) -> int:
     for layer in network.ops():
         shortcut = any(op.kind in (OpKind.ADD, OpKind.CONCAT) for op in layer.ops)
         first = layer.ops[0]
-        held = first.in_size**2 * first.in_channels if shortcut else 0
+        held = first.in_pixels * first.in_channels if shortcut else 0
         for number, op in enumerate(layer.ops):
-            sizes = op.in_size**2 * op.in_channels + op.out_size**2 * op.out_channels
+            sizes = op.in_pixels * op.in_channels + op.out_pixels * op.out_channels
             most = max(most, sizes + (held if number else 0))
     return _BYTES * most

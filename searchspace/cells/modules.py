@@ -51,8 +51,8 @@ class Chain(nn.Module):
 
 def _layer(piece: Piece, width: int, channels: int, stride: int, affine: bool) -> tuple[nn.Module, int]:
     """Return the module of one layer and the width behind it."""
-    out, step, kernel = piece.channels(channels), stride if piece.strided else 1, piece.kernel
-    padding = piece.dilation * (kernel // 2)
+    out, step, kernel = piece.channels(channels), piece.strides(stride), piece.kernel_shape
+    padding = piece.dilation * (kernel[0] // 2), piece.dilation * (kernel[1] // 2)
     match piece.kind:
         case Kind.RELU:
             return nn.ReLU(), width
@@ -61,6 +61,8 @@ def _layer(piece: Piece, width: int, channels: int, stride: int, affine: bool) -
         case Kind.DEPTHWISE:
             module = nn.Conv2d(width, width, kernel, step, padding, piece.dilation, groups=width, bias=False)
             return module, width
+        case Kind.CONV:
+            return nn.Conv2d(width, out, kernel, step, padding, piece.dilation, bias=False), out
         case Kind.POINTWISE:
             return nn.Conv2d(width, out, 1, bias=False), out
         case Kind.NORM:

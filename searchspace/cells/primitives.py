@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from math import prod
 from typing import NamedTuple
 
 from searchspace.ops import Op, OpKind
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     RELU = "relu"
     RELU6 = "relu6"  # always behind a batch norm, where a runtime fuses it
     DEPTHWISE = "depthwise"
+    CONV = "conv"  # dense, k x k
     POINTWISE = "pointwise"
     NORM = "norm"
     MAXPOOL = "maxpool"
@@ -31,17 +33,30 @@ class Kind(StrEnum):
 
 
 class Piece(NamedTuple):
-    """One layer of a chain; `width` is that of its output, as a multiple of the edge's channels."""
+    """One layer of a chain; `width` is that of its output, as a multiple of the edge's channels.
+
+    `kernel` is one number, or (height, width); `strided` says whether the edge's stride is here, or (down, along).
+    """
 
     kind: Kind
     width: Fraction = Fraction(1)
-    kernel: int = 1
+    kernel: int | tuple[int, int] = 1
     dilation: int = 1
-    strided: bool = False
+    strided: bool | tuple[bool, bool] = False
 
     def channels(self, channels: int) -> int:
         """Return the output channels of the layer on an edge of so many channels."""
         return max(1, int(channels * self.width))
+
+    @property
+    def kernel_shape(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return self.kernel if isinstance(self.kernel, tuple) else (self.kernel, self.kernel)
+
+    def strides(self, stride: int) -> tuple[int, int]:
+        """Return the layer's strides, (down, along), on an edge of this stride."""
+        down, along = self.strided if isinstance(self.strided, tuple) else (self.strided, self.strided)
+        return (stride if down else 1), (stride if along else 1)
 
 
 @dataclass(frozen=True)
@@ -58,22 +73,26 @@ class Primitive:
         if self.name == "skip_connect":
             return () if stride == 1 else factorized_reduce_ops(size, channels, channels)
         ops: list[Op] = []
-        width, at = channels, size
+        width, at, across = channels, size, size
         for piece in self.chain:
-            out, step = piece.channels(channels), stride if piece.strided else 1
+            out, (down, along), (high, wide) = piece.channels(channels), piece.strides(stride), piece.kernel_shape
+            beside = across, wide, along
             match piece.kind:
                 case Kind.RELU:
-                    ops.append(Op(OpKind.RELU, at, width, width))
+                    ops.append(Op(OpKind.RELU, at, width, width, in_width=across))
                 case Kind.DEPTHWISE:
-                    ops.append(Op(OpKind.DWCONV, at, width, width, piece.kernel, step, piece.dilation))
+                    ops.append(Op(OpKind.DWCONV, at, width, width, high, down, piece.dilation, *beside))
+                case Kind.CONV:
+                    ops.append(Op(OpKind.CONV, at, width, out, high, down, piece.dilation, *beside))
+                    width = out
                 case Kind.POINTWISE:
-                    ops.append(Op(OpKind.CONV, at, width, out))
+                    ops.append(Op(OpKind.CONV, at, width, out, in_width=across))
                     width = out
                 case Kind.MAXPOOL | Kind.AVGPOOL:
-                    ops.append(Op(OpKind(piece.kind.value), at, width, width, piece.kernel, step))
+                    ops.append(Op(OpKind(piece.kind.value), at, width, width, high, down, 1, *beside))
                 case Kind.NORM | Kind.RELU6:
                     pass
-            at = -(-at // step)
+            at, across = -(-at // down), -(-across // along)
         if self.shortcut and stride == 1:
             ops.append(Op(OpKind.ADD, at, channels, channels))
         return tuple(ops)
@@ -87,7 +106,10 @@ class Primitive:
             out = piece.channels(channels)
             match piece.kind:
                 case Kind.DEPTHWISE:
-                    total += piece.kernel**2 * width
+                    total += prod(piece.kernel_shape) * width
+                case Kind.CONV:
+                    total += prod(piece.kernel_shape) * width * out
+                    width = out
                 case Kind.POINTWISE:
                     total += width * out
                     width = out
@@ -125,6 +147,13 @@ def _dilated(kernel: int) -> tuple[Piece, ...]:
     return (Piece(Kind.RELU), depthwise, Piece(Kind.POINTWISE), Piece(Kind.NORM))
 
 
+# NASNet's, and in DARTS' `operations.py`: along the rows, then along the columns, the stride split between them.
+_CROSSED = (
+    Piece(Kind.RELU),
+    Piece(Kind.CONV, kernel=(1, 7), strided=(False, True)),
+    Piece(Kind.CONV, kernel=(7, 1), strided=(True, False)),
+    Piece(Kind.NORM),
+)
 _WIDE, _NARROW = Fraction(6), Fraction(1, 6)
 _INVERTED_RESIDUAL = (
     Piece(Kind.POINTWISE, _WIDE),
@@ -159,6 +188,7 @@ PRIMITIVES = {
         Primitive("sep_conv_5x5", "sep5", _separable(5)),
         Primitive("dil_conv_3x3", "dil3", _dilated(3)),
         Primitive("dil_conv_5x5", "dil5", _dilated(5)),
+        Primitive("conv_7x1_1x7", "conv7", _CROSSED),
         Primitive("inverted_residual", "ir", _INVERTED_RESIDUAL, shortcut=True),
         Primitive("sandglass", "sg", _SANDGLASS, shortcut=True),
     )

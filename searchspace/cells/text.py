@@ -2,7 +2,7 @@
 `r32,cells20,c36,normal:...,reduction:...,n10`.
 
 A cell is its four nodes, separated by bars; a node is two edges, `OPERATION@STATE`, where states 0 and 1 are the
-cell's inputs and 2 is the first node. Operations: max3 avg3 skip sep3 sep5 dil3 dil5 ir sg.
+cell's inputs and 2 is the first node. Operations: max3 avg3 skip sep3 sep5 dil3 dil5 conv7 ir sg.
 """
 
 from __future__ import annotations

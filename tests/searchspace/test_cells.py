@@ -21,7 +21,7 @@ from searchspace.cells.primitives import PRIMITIVES, with_operation
 from searchspace.cells.supernet import EDGES, build_cell_supernet
 from searchspace.support.errors import UserError
 
-EVERYTHING = CellSpace((*DARTS, "inverted_residual", "sandglass"), name="everything", cells=5, channels=8)
+EVERYTHING = CellSpace(tuple(PRIMITIVES), name="everything", cells=5, channels=8)
 SMALL = CellSpace(cells=3, channels=4, resolution=16)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -52,7 +52,13 @@ def test_the_size_of_the_space():
 # Convolution weights of the operations at C channels: DARTS' sep and dil, 12 C^2 + 54 C and C^2 / 3 + 18 C.
 @pytest.mark.parametrize(
     ("name", "weights"),
-    [("sep_conv_3x3", 11_664), ("dil_conv_3x3", 5_832), ("inverted_residual", 66_096), ("sandglass", 3_024)],
+    [
+        ("sep_conv_3x3", 11_664),
+        ("dil_conv_3x3", 5_832),
+        ("inverted_residual", 66_096),
+        ("sandglass", 3_024),
+        ("conv_7x1_1x7", 72_576),
+    ],
 )
 def test_weights_of_the_operations_at_72_channels(name, weights):
     ops = PRIMITIVES[name].ops(32, 72, 1)

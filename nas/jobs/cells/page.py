@@ -14,7 +14,8 @@ from searchspace.cells import CellNetwork
 
 _CELLS_NOTE = (
     "Numbers are the nodes; each adds what its two arrows bring, and the output joins all four. sep, dil: separable "
-    "and dilated convolutions; max, avg: pooling; ir, sg: inverted residual and sandglass."
+    "and dilated convolutions; max, avg: pooling; conv7: 1x7, then 7x1; ir, sg: inverted residual "
+    "and sandglass."
 )
 
 

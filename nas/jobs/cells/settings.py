@@ -24,12 +24,13 @@ CELL_SPACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "darts": DARTS,
         "darts+ir": with_operation("inverted_residual"),
         "darts+sandglass": with_operation("sandglass"),
+        "darts+7x1": with_operation("conv_7x1_1x7"),
         "darts-ir": with_operation("inverted_residual", replacing="sep_conv_5x5"),
         "darts-sandglass": with_operation("sandglass", replacing="sep_conv_5x5"),
     }
 )
-"""DARTS' space and both readings of MobileNeXt's table 13: the block added, or in place of the 5x5 separable
-convolution."""
+"""DARTS' space, both readings of MobileNeXt's table 13 (the block added, or in place of the 5x5 separable
+convolution), and the pair of 1x7 and 7x1 convolutions of NASNet and DARTS' code added."""
 
 _IMAGE_SIZE = Option("Pixels a side.", panel=DATA, metavar="PX", otherwise="the images' own")
 
