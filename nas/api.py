@@ -27,7 +27,7 @@ from nas.runs import RunFolder
 from nas.strategies import Strategy, make_strategy
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace, load_space
+from searchspace.space import SearchSpace, load_space, staged
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import milliseconds
 
@@ -139,7 +139,7 @@ def _evaluator(
     if evaluator is None:
         return scoring.evaluator(objective, RunFolder(Path()), Watch())
     if callable(evaluator):
-        return FunctionEvaluator(objective.space, evaluator)
+        return FunctionEvaluator(staged(objective.space), evaluator)
     if not hasattr(evaluator, "top1"):
         raise UserError(f"evaluator is a {type(evaluator).__name__}, expected an Evaluator or a function")
     return evaluator

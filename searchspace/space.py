@@ -24,6 +24,7 @@ from searchspace.heads import TaskHead
 from searchspace.heads.slots import HeadSlot, head_slots
 from searchspace.layer_options import Place
 from searchspace.ops import Op
+from searchspace.protocols import Space
 from searchspace.space_choices import ChoiceList
 from searchspace.space_file import SpaceSpec, load_spec
 from searchspace.space_slots import Slot, layer_choices, slot_ops, slot_table, slots_of, width_choices
@@ -215,6 +216,13 @@ class SearchSpace(ChoiceSet):
             values = ", ".join(map(str, choice.values))
             lines.append(f"  {choice.path}: {values}" + (f"  (if {when})" if when else ""))
         return "\n".join(line for line in lines if line)
+
+
+def staged(space: Space) -> SearchSpace:
+    """Return a space as the staged chain it is; raises UserError for any other, a space of cells for instance."""
+    if not isinstance(space, SearchSpace):
+        raise UserError(f"{space.name} is no space of stages, which is what this works on")
+    return space
 
 
 def space_names() -> tuple[str, ...]:

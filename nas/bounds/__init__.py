@@ -25,6 +25,7 @@ from nas.objectives import Objective, Values
 from nas.predictor import Predictor
 from nas.strategies import additive_optimum
 from searchspace.choices import Genotypes
+from searchspace.space import staged
 
 __all__ = ["Bound", "bound_for", "predictor_bound"]
 
@@ -111,7 +112,7 @@ def _proved(
 def predictor_bound(predictor: Predictor, objective: Objective, units: Units, boxes: int = _BOXES) -> float | None:
     """Return a top-1, in percent, that the predictor gives no network within the budget; None where none is proved."""
     with np.errstate(divide="ignore", invalid="ignore"):  # totals of zeros, which are not used
-        pieces = take_apart(predictor, objective.space, units)
+        pieces = take_apart(predictor, staged(objective.space), units)
     if pieces is None or pieces.groups > _MOST_GROUPS:
         return None
     rng = np.random.default_rng(0)
@@ -124,7 +125,7 @@ def predictor_bound(predictor: Predictor, objective: Objective, units: Units, bo
 
 
 def _listed_bound(evaluator: PredictorEvaluator, objective: Objective) -> Bound:
-    everything = np.stack(list(objective.space.enumerate()))
+    everything = np.stack(list(staged(objective.space).enumerate()))
     within = everything[objective.high_ms(everything) <= objective.budget_ms]
     return _best_of(within, evaluator.top1(within)) if len(within) else Bound()
 

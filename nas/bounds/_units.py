@@ -13,7 +13,7 @@ from latency_lut.predict import half_interval_ms
 from latency_lut.slots import Factor, Values
 from nas.objectives import Objective
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 
 _MOST = 20_000  # configurations of one unit that are listed
 
@@ -59,7 +59,7 @@ def split_into_units(objective: Objective) -> Units | None:
     return Units(tuple(units), room_ms)
 
 
-def _groups(space: SearchSpace, scopes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+def _groups(space: Space, scopes: Sequence[tuple[int, ...]]) -> list[list[int]]:
     """Return the choices that are tied by a factor or belong to one stage, group by group."""
     label = list(range(len(space.choices)))
     stages: dict[str, list[int]] = {}
@@ -73,7 +73,7 @@ def _groups(space: SearchSpace, scopes: Sequence[tuple[int, ...]]) -> list[list[
     return [[i for i, one in enumerate(label) if one == group] for group in dict.fromkeys(label)]
 
 
-def _listed(space: SearchSpace, group: Sequence[int]) -> Genotypes | None:
+def _listed(space: Space, group: Sequence[int]) -> Genotypes | None:
     radices = [int(space.radices[i]) for i in group]
     if np.prod(radices, dtype=float) > 8 * _MOST:
         return None

@@ -1,6 +1,6 @@
 """What a search is after: results with named metrics, budgets over them, and the fronts they span."""
 
-from nas.objectives._costs import Cost, JointCost, Part
+from nas.objectives._costs import Cost, JointCost, MaddsCost, Part
 from nas.objectives._fronts import front_of, hypervolume, hypervolume_over_time, pareto_front
 from nas.objectives._measures import Measures, peak_activation_bytes
 from nas.objectives._metrics import METRICS, Metric, metric
@@ -13,6 +13,7 @@ __all__ = [
     "Cost",
     "JointCost",
     "Limit",
+    "MaddsCost",
     "Measures",
     "Metric",
     "Objective",

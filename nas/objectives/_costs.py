@@ -12,7 +12,7 @@ from latency_lut.predict import op_latency
 from latency_lut.slots import SlotSums
 from nas.objectives._results import Values
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 
 
 class Cost(Protocol):
@@ -21,7 +21,10 @@ class Cost(Protocol):
     Genotypes have shape (n, choices), latencies (n,), in milliseconds.
     """
 
-    space: SearchSpace
+    @property
+    def space(self) -> Space:
+        """The space that it prices, staged or of cells."""
+        ...
 
     def interval_ms(self, genotypes: Genotypes) -> tuple[Values, Values]:
         """Return the lower and upper ends of the latency intervals."""
@@ -34,6 +37,32 @@ class Cost(Protocol):
     def extremes(self) -> Extremes:
         """Return the fastest and the slowest network."""
         ...
+
+
+class MaddsCost:
+    """Multiply-adds in millions in the place of milliseconds, for any space: a search without a latency table.
+
+    `interval` widens them by that share to both sides, as if they were uncertain.
+    """
+
+    def __init__(self, space: Space, interval: float = 0.0) -> None:
+        self.space, self.interval = space, interval
+        self._madds = SlotSums(space, [lambda op: float(op.madds)])
+
+    def latency_ms(self, genotypes: Genotypes) -> Values:
+        """Return multiply-adds in millions, shape (n,)."""
+        return np.asarray(self._madds(genotypes)[0] / 1e6)
+
+    def interval_ms(self, genotypes: Genotypes) -> tuple[Values, Values]:
+        """Return the multiply-adds, less and more by the interval."""
+        madds = self.latency_ms(genotypes)
+        return (1 - self.interval) * madds, (1 + self.interval) * madds
+
+    def extremes(self) -> Extremes:
+        """Return the smallest and the largest network."""
+        smallest, largest = self._madds.extreme(), self._madds.extreme(largest=True)
+        lowest, highest = self.latency_ms(np.stack([smallest, largest]))
+        return Extremes(smallest, float(lowest), largest, float(highest))
 
 
 @dataclass(frozen=True)

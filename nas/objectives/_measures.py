@@ -9,10 +9,9 @@ import numpy as np
 from latency_lut.compiled import CompiledCost, compile_counts
 from nas.objectives._metrics import Metric
 from nas.objectives._results import Values
-from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
 from searchspace.ops import OpKind
-from searchspace.space import SearchSpace
+from searchspace.protocols import NetworkValue, Space
 
 _BYTES = 4  # of a float32
 
@@ -20,7 +19,7 @@ _BYTES = 4  # of a float32
 class Measures:
     """Metrics of the networks of one space; `costs` prices each device that a latency is asked on, "" the first."""
 
-    def __init__(self, space: SearchSpace, costs: Mapping[str, CompiledCost]) -> None:
+    def __init__(self, space: Space, costs: Mapping[str, CompiledCost]) -> None:
         self.space, self.costs = space, costs
         self._counts = compile_counts(space)
 
@@ -39,7 +38,7 @@ class Measures:
         return np.array([peak_activation_bytes(self.space.decode(row)) for row in genotypes], dtype=np.float64)
 
 
-def peak_activation_bytes(network: Architecture) -> int:
+def peak_activation_bytes(network: NetworkValue) -> int:
     """Return the memory its activations take at most, in bytes of float32 at batch 1.
 
     That of section 5.1 of MobileNetV2 (arXiv 1801.04381): the largest total of any operation's inputs and outputs,

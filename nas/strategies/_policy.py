@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 
 
 class RecurrentPolicy(nn.Module):
@@ -15,7 +15,7 @@ class RecurrentPolicy(nn.Module):
 
     missing: Tensor
 
-    def __init__(self, space: SearchSpace, hidden: int, initial: float, seed: int) -> None:
+    def __init__(self, space: Space, hidden: int, initial: float, seed: int) -> None:
         """Start from weights uniform within +-`initial`, so that the first draws are nearly uniform."""
         super().__init__()
         self.space = space

@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latency_lut.compiled import Extremes
-from latency_lut.slots import SlotSums
-from nas.objectives import Objective, Results, Values
+from nas.objectives import MaddsCost, Objective, Results, Values
 from nas.strategies._base import Strategy
+from searchspace.cells import CellSpace
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace, load_space
+from searchspace.space import load_space
 from searchspace.support.errors import UserError
 
 _SPACE = """
@@ -39,30 +38,6 @@ stages:
 """
 
 
-class MaddsCost:
-    """Prices a network at one millisecond for a million multiply-adds, give or take 5 %."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self._madds = SlotSums(space, [lambda op: float(op.madds)])
-
-    def latency_ms(self, genotypes: Genotypes) -> Values:
-        """Return multiply-adds in millions, shape (n,)."""
-        (madds,) = self._madds(genotypes)
-        return madds / 1e6
-
-    def interval_ms(self, genotypes: Genotypes) -> tuple[Values, Values]:
-        """Return 0.95 and 1.05 times the latency."""
-        latency_ms = self.latency_ms(genotypes)
-        return 0.95 * latency_ms, 1.05 * latency_ms
-
-    def extremes(self) -> Extremes:
-        """Return the smallest and the largest network."""
-        smallest, largest = self._madds.extreme(), self._madds.extreme(largest=True)
-        lowest, highest = self.latency_ms(np.stack([smallest, largest]))
-        return Extremes(smallest, float(lowest), largest, float(highest))
-
-
 def artificial_top1(genotypes: Genotypes) -> Values:
     """Return an accuracy for each genotype, shape (n,): larger values are better, early choices matter more."""
     weights = 1 / (1 + np.arange(genotypes.shape[1]))
@@ -74,7 +49,15 @@ def conformance_objective(folder: Path, budget: float = 0.5) -> Objective:
     """Return an objective on a small space written into `folder`, its budget that far between the extremes."""
     path = folder / "conformance.yaml"
     path.write_text(_SPACE)
-    cost = MaddsCost(load_space(path))
+    cost = MaddsCost(load_space(path), interval=0.05)
+    extremes = cost.extremes()
+    middle = extremes.fastest_ms + budget * (extremes.slowest_ms - extremes.fastest_ms)
+    return Objective(cost, 1.05 * middle, ceiling=1.1)
+
+
+def cell_objective(budget: float = 0.5) -> Objective:
+    """Return an objective on a small space of DARTS' cells, its budget that far between the extremes."""
+    cost = MaddsCost(CellSpace(name="conformance cells", cells=3, channels=4, resolution=16), interval=0.05)
     extremes = cost.extremes()
     middle = extremes.fastest_ms + budget * (extremes.slowest_ms - extremes.fastest_ms)
     return Objective(cost, 1.05 * middle, ceiling=1.1)
@@ -133,6 +116,14 @@ class StrategyConformance:
         genotypes = strategy.ask(self.size)
         strategy.tell(objective.results(genotypes, np.full(self.size, np.nan)))
         assert len(strategy.ask(self.size)) == self.size
+
+    def test_a_space_of_cells_is_searched_as_one_of_stages(self) -> None:
+        objective = cell_objective()
+        strategy = self.make(objective, 4)
+        for results in advance(strategy, 3, self.size):
+            assert np.array_equal(objective.space.check(results.genotypes), results.genotypes)
+            assert self.draws_over_ceiling or objective.affordable(results.genotypes).all()
+            assert objective.space.decode(results.genotypes[0]).madds > 0
 
     def test_the_wished_batch_is_a_number_or_none(self, objective: Objective) -> None:
         batch = self.make(objective, 0).batch

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from nas.objectives import Objective, Results, absolute_reward, pareto_front
-from nas.strategies.testing import MaddsCost, artificial_top1, conformance_objective
+from nas.objectives import MaddsCost, Objective, Results, absolute_reward, pareto_front
+from nas.strategies.testing import artificial_top1, conformance_objective
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import parse_duration_ms
 
@@ -80,7 +80,9 @@ def test_nothing_within_the_budget_is_no_winner(objective):
 
 
 def test_pulling_makes_everything_affordable_and_leaves_the_affordable_alone(objective):
-    tight = Objective(MaddsCost(objective.space), 1.06 * objective.cost.extremes().fastest_ms, ceiling=1.0)
+    tight = Objective(
+        MaddsCost(objective.space, interval=0.05), 1.06 * objective.cost.extremes().fastest_ms, ceiling=1.0
+    )
     genotypes = objective.space.sample(np.random.default_rng(0), 300)
     affordable = tight.affordable(genotypes)
     assert not affordable.all()

@@ -7,40 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latency_lut.compiled import CompiledCost, Extremes
+from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
-from latency_lut.slots import SlotSums
 from nas.evaluators import AccuracyRows, PredictorEvaluator, load_table_evaluator
 from nas.jobs.compare.settings import TABLE, CompareSettings
-from nas.objectives import Cost, Objective, Values
+from nas.objectives import Cost, MaddsCost, Objective, Values
 from nas.predictor import covered_part, shipped_predictor
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
 
 _DRAWN_FOR_REFERENCE = 1000
-
-
-class MaddsCost:
-    """Prices a network by its multiply-adds, in millions, in the place of milliseconds; certain."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self._madds = SlotSums(space, [lambda op: float(op.madds)])
-
-    def latency_ms(self, genotypes: Genotypes) -> Values:
-        """Return multiply-adds in millions, shape (n,)."""
-        return np.asarray(self._madds(genotypes)[0] / 1e6)
-
-    def interval_ms(self, genotypes: Genotypes) -> tuple[Values, Values]:
-        """Return the multiply-adds twice: they are known."""
-        madds = self.latency_ms(genotypes)
-        return madds, madds
-
-    def extremes(self) -> Extremes:
-        """Return the smallest and the largest network."""
-        smallest, largest = self._madds.extreme(), self._madds.extreme(largest=True)
-        lowest, highest = self.latency_ms(np.stack([smallest, largest]))
-        return Extremes(smallest, float(lowest), largest, float(highest))
 
 
 @dataclass(frozen=True)

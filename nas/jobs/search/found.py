@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nas.objectives import Objective, Results, Values, front_of
 from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
+from searchspace.space import staged
 from searchspace.support.errors import UserError
 
 
@@ -68,7 +69,7 @@ def found_network(objective: Objective, results: Results, index: int) -> FoundNe
     genotype, cost = results.genotypes[index], objective.first_cost
     low_ms, high_ms = cost.interval_ms(genotype[None])
     return FoundNetwork(
-        architecture=objective.space.decode(genotype),
+        architecture=staged(objective.space).decode(genotype),
         genotype=tuple(genotype.tolist()),
         top1=float(results.top1[index]),
         latency_ms=float(cost.latency_ms(genotype[None])[0]),

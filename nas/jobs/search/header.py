@@ -10,7 +10,7 @@ from latency_lut.table import LatencyTable
 from nas.evaluators import Evaluator
 from nas.objectives import JointCost, Objective
 from nas.strategies import Strategy
-from searchspace.space import SearchSpace
+from searchspace.space import SearchSpace, staged
 from searchspace.support.files import sha256_text
 
 
@@ -26,7 +26,7 @@ def search_header(
     """Return all that decides a search, for its journal: a search is resumed only under an equal header."""
     return {
         "space": objective.space.name,
-        "space_sha256": space_fingerprint(objective.space),
+        "space_sha256": space_fingerprint(staged(objective.space)),
         "table": table.provenance.device,
         "table_sha256": table.sha256,
         "evaluator": evaluator.label,

@@ -22,7 +22,7 @@ from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from searchspace.architecture import Architecture
 from searchspace.reference import reference, reference_names
-from searchspace.space import SearchSpace
+from searchspace.space import SearchSpace, staged
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class PredictedScoring:
 
     def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> PredictorEvaluator:
         """Return the shipped predictor of the space."""
-        return PredictorEvaluator(shipped_predictor(objective.space.name), objective.space)
+        return PredictorEvaluator(shipped_predictor(objective.space.name), staged(objective.space))
 
     def keep_front(self, front: Sequence[FoundNetwork], folder: RunFolder, watch: Watch) -> None:
         """Write nothing: no weights are known."""

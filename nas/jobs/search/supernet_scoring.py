@@ -26,7 +26,7 @@ from nas.supernets.trained import TrainedSupernet, checkpoints, compiled_costs, 
 from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 from searchspace.low_resolution import SMALL_PX
 from searchspace.reference import reference, reference_names
-from searchspace.space import SearchSpace, load_space
+from searchspace.space import SearchSpace, load_space, staged
 from searchspace.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class SupernetScoring:
 
     def evaluator(self, objective: Objective, folder: RunFolder, watch: Watch) -> SupernetEvaluator:
         """Train the supernet, or take up its training, and return what scores with it."""
-        settings, space = self.settings, objective.space
+        settings, space = self.settings, staged(objective.space)
         if self.weights is not None:
             self._pretrained = self._fitted(self.weights, folder, watch)
         epochs = settings.epochs_over(len(self.data.train))

@@ -14,6 +14,7 @@ from nas.objectives import Objective
 from nas.runs.folder import RunFolder
 from nas.supernets.settings import SupernetSettings
 from nas.supernets.trained import TrainedSupernet
+from searchspace.space import staged
 
 if TYPE_CHECKING:
     from nas.data import Data
@@ -30,7 +31,7 @@ class TrainScoring(SupernetScoring):
         """Return what trains; a supernet stands by untrained, for the forms in which networks run on small images."""
         from searchspace.supernet import Supernet
 
-        settings, space = self.settings, objective.space
+        settings, space = self.settings, staged(objective.space)
         self._objective = objective
         size, classes = self.data.image_size, len(self.data.classes)
         self._trained = TrainedSupernet(Supernet(space, seed=settings.seed, classes=classes, image_size=size))

@@ -40,8 +40,8 @@ class ChannelSpace(ChoiceSet):
         return rows
 
 
-class MaddsCost:
-    """Multiply-adds in the place of latency: exact, so an interval is a point."""
+class TabledCost:
+    """Multiply-adds as the truth lists them, in the place of latency: exact, so an interval is a point."""
 
     def __init__(self, space: ChannelSpace, truth: Truth) -> None:
         self.space, self.truth = space, truth
@@ -124,7 +124,7 @@ def _narrowed(digits: list[int], layer: int) -> list[int]:
 def evolved(truth: Truth, run: int, limit: float, seed: int) -> str:
     """Return what regularised evolution finds within the limit in 500 look-ups of one run."""
     space = ChannelSpace()
-    objective = Objective(MaddsCost(space, truth), limit, ceiling=1.0)  # type: ignore[arg-type]
+    objective = Objective(TabledCost(space, truth), limit, ceiling=1.0)  # type: ignore[arg-type]
     strategy = RegularisedEvolution.sized(objective, seed, EVOLUTION_EVALUATIONS)
     best, found, asked = -np.inf, "", 0
     while asked < EVOLUTION_EVALUATIONS:
