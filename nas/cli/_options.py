@@ -60,9 +60,8 @@ class Given:
         for name, (_, option, field) in options_of(settings).items():
             if name in more or name not in self._values or isinstance(option, Internal):
                 continue
-            value = self._values[name]
-            if value is not None:
-                values[name] = _read(value, option)
+            if self.was_given(name):
+                values[name] = _read(self._values[name], option)
             elif is_required(field):
                 raise UserError(
                     f"{_name(name, option)} is missing: a new run needs it; an old one goes on by --resume RUN"

@@ -16,10 +16,16 @@ Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Where a run goes, and whether it goes on there."""
+class FolderOptions:
+    """Where a run goes."""
 
     out: Annotated[str | None, Option("Folder of the run.", panel=OUTPUT, metavar="DIR", otherwise="runs/NAME")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(FolderOptions):
+    """Where a run goes, and whether it goes on there."""
+
     resume: Annotated[bool, Option("Go on with an interrupted run.", panel=OUTPUT, frees=True)] = False
 
 
@@ -87,10 +93,13 @@ def _restored(value: Any, kind: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def run_to_resume(given: Given, job: str, *, named_by: str = "run", free: Collection[str] = ()) -> StartedRun | None:
+def run_to_resume(
+    given: Given, job: str, *, named_by: str = "run", free: Collection[str] = (), whole: bool | None = None
+) -> StartedRun | None:
     """Return the run that goes on by its own settings; None for a new run, or one whose settings are all given again.
 
-    `named_by` is the field that names it, `free` are options that may differ from before. Raises UserError for
+    `named_by` is the field that names it, `free` are options that may differ from before; `whole` says whether what was
+    given is a whole command, by default one that lacks no option without a default. Raises UserError for
     a run without --resume, for options beside it that decide a run, and for a folder that holds no run of this job.
     """
     run = given[named_by]
@@ -98,7 +107,9 @@ def run_to_resume(given: Given, job: str, *, named_by: str = "run", free: Collec
         if named_by == "run" and run is not None:
             raise UserError(f"{run!r} was given without --resume: to go on with that run, nas {job} --resume {run}")
         return None
-    if run is None or (named_by != "run" and not given.missing):
+    if whole is None:
+        whole = named_by != "run" and not given.missing
+    if run is None or whole:
         return None
     others = given.written(but=(named_by, "resume", "json", *free))
     if others:

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from nas.cli._common import JsonOption, SpaceOption, note_console, output_console, print_json
-
-EvaluatorOption = Annotated[
-    str,
-    typer.Option("--evaluator", metavar="SOURCE", help="table:FILE of known accuracies, or predictor."),
-]
-EvaluationsOption = Annotated[
-    int, typer.Option("--evaluations", metavar="N", help="Distinct networks for each search.")
-]
-SeedsOption = Annotated[int, typer.Option("--seeds", metavar="N", help="Searches with each strategy: seeds 0 to N-1.")]
-StrategyOption = Annotated[
-    list[str] | None, typer.Option("--strategy", help="One to compare; repeat it. Default: all that fit.")
-]
-OptionalDevice = Annotated[
-    str | None, typer.Option("--device", metavar="DEVICE", help="Latency in the place of multiply-adds.")
-]
-OptionalBudget = Annotated[
-    str | None, typer.Option("--budget", metavar="TIME", help="Latency that the best network keeps, such as 60ms.")
-]
-OutOption = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder; default: runs/compare-SPACE.")]
+from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._options import Given, options_from
+from nas.cli._run_options import FolderOptions
+from nas.jobs.compare.settings import CompareSettings
 
 
-def compare(
-    evaluator: EvaluatorOption,
-    space: SpaceOption = "macro",
-    evaluations: EvaluationsOption = 200,
-    seeds: SeedsOption = 10,
-    strategy: StrategyOption = None,
-    device: OptionalDevice = None,
-    budget: OptionalBudget = None,
-    out: OutOption = None,
-    json: JsonOption = False,
-) -> None:
+@options_from(CompareSettings, FolderOptions, out={"otherwise": "runs/compare-SPACE"})
+def compare(given: Given, json: JsonOption = False) -> None:
     """Compare search strategies at equal evaluations, on known accuracies or on the predictor.
 
     Each strategy searches with several seeds. The table gives mean regret (points below the best network) and mean
@@ -54,21 +27,11 @@ def compare(
     from nas.jobs.compare.files import write_compare_files
     from nas.jobs.compare.problem import open_problem
     from nas.jobs.compare.run import compare_strategies, summarise
-    from nas.jobs.compare.settings import CompareSettings
     from nas.runs import RunFolder, run_place
-    from searchspace.support.quantities import parse_duration_ms
 
-    settings = CompareSettings(
-        space=space,
-        evaluator=evaluator,
-        evaluations=evaluations,
-        seeds=seeds,
-        strategies=tuple(strategy or ()),
-        device=device,
-        budget_ms=None if budget is None else parse_duration_ms(budget),
-    )
+    settings = given.make(CompareSettings)
     problem = open_problem(settings)
-    place = run_place(out=out, name=None, default=f"compare-{Path(space).stem}", resume=False)
+    place = run_place(out=given["out"], name=None, default=f"compare-{Path(settings.space).stem}", resume=False)
     with RunFolder.create(place, settings.as_dict(), "compare") as folder:
         result = summarise(settings, problem, compare_strategies(settings, problem, _told))
         write_compare_files(folder, result)

@@ -4,66 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from nas.cli._common import (
-    JsonOption,
-    ResumeOption,
-    SeedOption,
-    note_console,
-    note_versions,
-    output_console,
-    print_json,
-)
-from nas.data_kinds import DATA_KINDS
+from nas.cli._common import JsonOption, note_console, note_versions, output_console, print_json
+from nas.cli._options import Given, options_from
+from nas.cli._run_options import RunOptions, run_to_resume
+from nas.jobs.reproduce.settings import ReproduceSettings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from nas.jobs.reproduce.pipeline import Report, Watch
 
-ExperimentArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="EXPERIMENT", help="mobilenetv3, mobilenext, netadapt-truth, pretrained or phones.", show_default=False
-    ),
-]
-ScaleOption = Annotated[
-    str,
-    typer.Option("--scale", help="quick (minutes), default (an evening on two cores), or full (the paper's own)."),
-]
-DataOption = Annotated[
-    str | None, typer.Option("--data", metavar="DATA", help=f"{DATA_KINDS}; default: digits.", show_default=False)
-]
-TableOption = Annotated[
-    str | None, typer.Option("--table", metavar="FILE", help="Known accuracies that netadapt-truth and phones look up.")
-]
-WeightsOption = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Pretrained weights to start from where possible.")
-]
-LatenciesOption = Annotated[
-    str | None,
-    typer.Option("--latencies", metavar="FOLDER", help="Published latencies, to fit tables anew without each row."),
-]
-OutOption = Annotated[
-    str | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/EXPERIMENT-SCALE.")
-]
 
-
-def reproduce(
-    name: ExperimentArgument,
-    scale: ScaleOption = "default",
-    data: DataOption = None,
-    table: TableOption = None,
-    weights: WeightsOption = None,
-    latencies: LatenciesOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    seed: SeedOption = 0,
-    json: JsonOption = False,
-) -> None:
+@options_from(ReproduceSettings, RunOptions, out={"otherwise": "runs/EXPERIMENT-SCALE"})
+def reproduce(given: Given, json: JsonOption = False) -> None:
     """Run a paper's experiment and set its figures beside the paper's.
 
     Each part is a run in a folder of its own below --out; a part that finished is not run again. The page grows with
@@ -75,25 +30,19 @@ def reproduce(
       nas reproduce mobilenext --data cifar10:PATH
       nas reproduce netadapt-truth --table channel_widths_cifar10.csv
       nas reproduce pretrained --data cifar10:PATH --weights mobilenet_v2.tflite
-      nas reproduce mobilenetv3 --out runs/v3-quick --scale quick --resume
+      nas reproduce --resume runs/v3-quick         go on after an interruption
     """
-    from nas.jobs.reproduce.experiments import experiment
+    from nas.jobs.reproduce.experiments import EXPERIMENTS, experiment
     from nas.jobs.reproduce.pipeline import open_experiment, run_experiment
-    from nas.jobs.reproduce.settings import ReproduceSettings, chosen_scale
     from nas.runs import run_place
     from nas.runs.folder import REPORT
 
-    chosen = experiment(name)
-    settings = ReproduceSettings(
-        experiment=name,
-        scale=chosen_scale(scale),
-        data=data,
-        table=table,
-        weights=weights,
-        latencies=latencies,
-        seed=seed,
-    )
-    place = run_place(out=out, name=None, default=f"{name}-{scale}", resume=resume)
+    resume, whole = given["resume"], given["experiment"] in EXPERIMENTS
+    run = run_to_resume(given, "reproduce", named_by="experiment", whole=whole)
+    settings = given.make(ReproduceSettings) if run is None else run.made(ReproduceSettings)
+    chosen = experiment(settings.experiment)
+    out = given["out"] if run is None else run.path
+    place = run_place(out=out, name=None, default=f"{settings.experiment}-{settings.scale}", resume=resume)
     folder = open_experiment(settings, place, resume=resume)
     note_versions(folder.changed_versions)
     if folder.is_complete:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from nas.options import BUDGET, DATA, SPACE_NAME, STRATEGY, Option
 from searchspace.support.errors import UserError
+from searchspace.support.quantities import parse_duration_ms
 
 TABLE, PREDICTOR = "table:", "predictor"
 DEFAULT_STRATEGIES = (
@@ -25,13 +27,29 @@ DEFAULT_STRATEGIES = (
 class CompareSettings:
     """What is compared: `evaluator` is `table:FILE` or `predictor`, with a budget where there is a device."""
 
-    space: str
-    evaluator: str
-    evaluations: int = 200
-    seeds: int = 10
-    strategies: tuple[str, ...] = ()
-    device: str | None = None
-    budget_ms: float | None = None
+    space: Annotated[str, SPACE_NAME] = "macro"
+    evaluator: Annotated[str, Option("table:FILE of known accuracies, or predictor.", panel=DATA, metavar="SOURCE")]
+    evaluations: Annotated[int, Option("Distinct networks for each search.", panel=STRATEGY, metavar="N")] = 200
+    seeds: Annotated[int, Option("Searches with each strategy: seeds 0 to N-1.", panel=STRATEGY, metavar="N")] = 10
+    strategies: Annotated[
+        tuple[str, ...],
+        Option(
+            "One to compare; repeat it.", panel=STRATEGY, names="--strategy", metavar="NAME", otherwise="all that fit"
+        ),
+    ] = ()
+    device: Annotated[str | None, Option("Latency in the place of multiply-adds.", panel=BUDGET, metavar="DEVICE")] = (
+        None
+    )
+    budget_ms: Annotated[
+        float | None,
+        Option(
+            "Latency that the best network keeps, such as 60ms.",
+            panel=BUDGET,
+            names="--budget",
+            metavar="TIME",
+            parser=parse_duration_ms,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raise UserError for values that make no comparison."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from nas.options import DATA, DEVICE, SPACE, SPACE_NAME, TRAINING, Internal, Option
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from searchspace.support.errors import UserError
 
@@ -13,12 +14,17 @@ from searchspace.support.errors import UserError
 class RankSettings:
     """What is ranked: `networks` of a space, against the file `against` or, without one, stand-alone trainings."""
 
-    space: str
-    supernet: SupernetSettings
-    device: str = "pixel"
-    against: str | None = None
-    networks: int = 50
-    alone_epochs: int = 10
+    space: Annotated[str, SPACE_NAME] = "mobilenetv3"
+    supernet: Annotated[SupernetSettings, Internal("How the supernet is trained, with options of its own.")]
+    device: Annotated[str, DEVICE] = "pixel"
+    against: Annotated[
+        str | None,
+        Option("CSV of known accuracies.", panel=DATA, metavar="FILE", otherwise="train every network alone"),
+    ] = None
+    networks: Annotated[int, Option("How many networks to compare.", panel=SPACE, metavar="N")] = 50
+    alone_epochs: Annotated[
+        int, Option("Passes over the images for each network.", panel=TRAINING, metavar="EPOCHS")
+    ] = 10
 
     def __post_init__(self) -> None:
         if self.networks < 10:

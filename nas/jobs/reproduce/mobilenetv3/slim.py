@@ -82,6 +82,7 @@ def _slim(context: Context, name: str, network: Architecture, weights: str | Non
             device=DEVICE,
             seed=context.settings.seed,
             weights=weights,
+            torch_device=context.settings.torch_device,
             **size_of(context.settings).slim,
         )
         with open_engine("in-process", cpus_per_task=settings.threads, notice=context.say) as engine:

@@ -76,7 +76,7 @@ def _train_one(context: Context, name: str, network: Architecture, seed: int, do
     data = require_images(context.settings)
     settings = TrainSettings(network=str(network), data=data, seed=seed, **size_of(context.settings).train)
     resume = (path / "settings.yaml").exists()
-    job = prepare(settings, default_execution(), RunPlace(path), resume=resume)
+    job = prepare(settings, default_execution(context.settings.torch_device), RunPlace(path), resume=resume)
     watch = _Epochs(context, done, total, job.recipe.epochs, tensorboard_logs(path / TENSORBOARD))
     with job.folder:
         return run_job(job, watch, checkpoint_seconds=30, export=False)

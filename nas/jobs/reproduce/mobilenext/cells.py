@@ -76,7 +76,7 @@ _RANDOM_PUBLISHED = "3.29 ± 0.15 %, 3.2 M"  # Liu et al. 2018, table 1
 def run_cells(context: Context) -> Findings:
     """Search and train cells of each space over seeds, and random cells beside them."""
     size = SIZES[context.settings.scale]
-    execution = default_execution()
+    execution = default_execution(context.settings.torch_device)
     total = len(size.spaces) * size.seeds * 2 + size.random_cells
     done = 0
     found: dict[str, list[dict[str, Any]]] = {}

@@ -145,7 +145,9 @@ def _trained(context: Context, size: Size, network: Architecture, recipe: str, s
         settings = TrainSettings(
             network=str(network), data=context.settings.images, recipe=recipe, seed=seed, **size.train
         )
-        job = prepare(settings, default_execution(), path, resume=(path / "settings.yaml").exists())
+        job = prepare(
+            settings, default_execution(context.settings.torch_device), path, resume=(path / "settings.yaml").exists()
+        )
         with job.folder:
             run_job(job, _Silent(), checkpoint_seconds=30, export=False)
     return float(kept.result()["test"]["top1"])

@@ -70,7 +70,8 @@ SIZES = {
 def run_placement(context: Context) -> Findings:
     """Train one supernet of `mobile`, judge it on stand-alone networks, and search it for every phone and budget."""
     size = SIZES[context.settings.scale]
-    images = SupernetSettings(data=context.settings.images, seed=context.settings.seed, **size.supernet)
+    asked = context.settings
+    images = SupernetSettings(data=asked.images, seed=asked.seed, torch_device=asked.torch_device, **size.supernet)
     searches = [(device, budget_ms) for device in size.devices for budget_ms in size.budgets_ms]
     ranking = _ranked(context, size, images)
     context.report(1, 1 + len(searches))
