@@ -1,57 +1,140 @@
 """How near the shipped tables' method comes to networks that it did not see, alone or with their whole families.
 
-    python benchmarks/latency_left_out.py FOLDER [docs/img/latency_left_out.png]
+    python benchmarks/latency_left_out.py FOLDER [docs/img/latency_left_out.png] [--only NAMES]
 
-FOLDER holds the published measurements. Prints, for every table made from measurements of its own: count and mean error
-of networks left out alone and of whole families left out, how many lie inside the 90 % interval, and its mean half
-width. The intervals are those that a table would give: standard deviations as they are allotted to ops
-(`latency_lut.calibrate.deviations`). With a second argument, draws the picture of docs/latency.md. Takes some three
+FOLDER holds the published measurements. Prints, for every shipped table: count and mean error of networks left out alone
+and of whole families left out, how many lie inside the 90 % interval, and its mean half width. The intervals are those
+that a table gives, by sums over ops; how wide they are is set again for each network without its errors. With a second
+argument, draws the picture of docs/latency.md. `--only pixel1,pixel6_int8` prints those tables alone. Takes some four
 minutes on one core.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from latency_lut import Precision
+from latency_lut.calibrate.adapt import Adaptation, adapt
+from latency_lut.calibrate.assemble import interval_beside_pct
 from latency_lut.calibrate.inference import Inference
-from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, half_width_pct, off_pct
-from latency_lut.calibrate.recipes import end_to_end_inference, end_to_end_left_out, pixel1_inference, pixel1_left_out
+from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families, half_width_pct, off_pct
+from latency_lut.calibrate.observations import Observation
+from latency_lut.calibrate.recipes import (
+    adapted_start,
+    end_to_end_inference,
+    end_to_end_left_out,
+    pixel1_inference,
+    pixel1_left_out,
+    recipe_names,
+)
+from latency_lut.calibrate.roofline_fit import doubt_share, half_width_of, nested_coverage
+from latency_lut.calibrate.roofline_recipes import ROOFLINE_FITS
+from latency_lut.devices import load_shipped
 from latency_lut.samples import Target
 from nas.report.drawing import png_bytes
 from searchspace.support.files import write_atomic
 
 Chosen = Callable[[int], bool]
-COLUMNS = "{:<18}{:<16}{:<10}{:>6}{:>12}{:>10}{:>14}"
+COLUMNS = "{:<22}{:<16}{:<10}{:>6}{:>12}{:>10}{:>14}"
+_Z_90 = 1.6448536269514722
 
 
-def print_table(data: Path) -> None:
+class Checked(NamedTuple):
+    """A network left out, whether an interval set without it holds it, and half its width in percent of the time."""
+
+    point: LeftOut
+    inside: bool
+    half_width_pct: float
+
+
+def print_table(data: Path, names: Sequence[str]) -> None:
     print(COLUMNS.format("table", "scale", "left out", "count", "mean error", "inside", "half width"))
-    pixel1, _ = pixel1_inference(data)
-    print_rows("pixel1", pixel1_left_out(pixel1), pixel1_left_out(pixel1, as_table=True))
-    for device in ("pixel4", "galaxy_s10"):
-        for precision in Precision:
-            inference = end_to_end_inference(data, Target(device, precision))
-            name = device if precision is Precision.FLOAT32 else f"{device}_{precision.value}"
-            print_rows(name, end_to_end_left_out(inference), end_to_end_left_out(inference, as_table=True))
+    everything: list[Checked] = []
+    for name in names:
+        rows = list(checked(name, data))
+        everything += rows
+        for view in sorted({row.point.view for row in rows}):
+            of_view = [row for row in rows if row.point.view == view]
+            print_row(name, view or "own", "networks", [row for row in of_view if not row.point.family])
+            print_row(name, view or "own", "families", [row for row in of_view if row.point.family])
+            print_row(name, view or "own", "both", of_view)
+    print_row("all", "", "both", everything)
 
 
-def print_rows(table: str, exact: Sequence[LeftOut], points: Sequence[LeftOut]) -> None:
-    terms = calibrate_interval(exact)  # as the recipe does
-    groups = [(view, alone) for view in sorted(terms.interval_pct) for alone in (True, False)]
-    for view, alone in groups:
-        chosen = [point for point in points if point.view == view and (not point.family) == alone]
-        widths = [half_width_pct(point, terms.doubt_share, terms.interval_pct[view]) for point in chosen]
-        inside = np.mean([off_pct(point) <= width for point, width in zip(chosen, widths, strict=True)])
-        mean_pct = np.mean([abs(point.error_pct) for point in chosen])
-        row = table, view or "own", "networks" if alone else "families", len(chosen)
-        print(COLUMNS.format(*row, f"{mean_pct:.1f} %", f"{100 * inside:.0f} %", f"{np.mean(widths):.1f} %"))
+def print_row(table: str, scale: str, left_out: str, rows: Sequence[Checked]) -> None:
+    if rows:
+        mean_pct = np.mean([abs(row.point.error_pct) for row in rows])
+        inside = f"{100 * np.mean([row.inside for row in rows]):.0f} %"
+        width = f"{np.mean([row.half_width_pct for row in rows]):.1f} %"
+        print(COLUMNS.format(table, scale, left_out, len(rows), f"{mean_pct:.1f} %", inside, width), flush=True)
+
+
+def checked(name: str, data: Path) -> Iterator[Checked]:
+    """Yield every network left out of the fit behind a shipped table."""
+    made = load_shipped(name).provenance
+    target = Target(made.device, made.precision)
+    if name in ROOFLINE_FITS:
+        yield from of_rates(ROOFLINE_FITS[name](data)[0].points)
+    elif name == "pixel1":
+        inference, _ = pixel1_inference(data)
+        yield from of_process(pixel1_left_out(inference), pixel1_left_out(inference, as_table=True))
+    elif made.device in ("pixel4", "galaxy_s10"):
+        inference = end_to_end_inference(data, target)
+        yield from of_process(end_to_end_left_out(inference), end_to_end_left_out(inference, as_table=True))
+    else:
+        yield from of_adapted(data, target)
+
+
+def of_rates(points: Sequence[LeftOut]) -> Iterator[Checked]:
+    share = doubt_share(points)
+    for point, inside in zip(points, nested_coverage(points).tolist(), strict=True):
+        yield Checked(point, inside, half_width_of(point, share))
+
+
+def of_process(exact: Sequence[LeftOut], points: Sequence[LeftOut]) -> Iterator[Checked]:
+    """Yield networks with the interval that the recipe sets by the process's standard deviations."""
+    whole = calibrate_interval(exact)
+    for point in points:
+        terms = calibrate_interval([other for other in exact if other.label != point.label])
+        inside = off_pct(point) <= half_width_pct(point, terms.doubt_share, terms.interval_pct[point.view])
+        yield Checked(point, inside, half_width_pct(point, whole.doubt_share, whole.interval_pct[point.view]))
+
+
+def of_adapted(data: Path, target: Target) -> Iterator[Checked]:
+    base, observations = adapted_start(data, target)
+    found = adapt(base, observations)
+    groups = families(observations) if len(families(observations)) > 1 else {}
+    places = [(index, "") for index in range(len(observations))]
+    places += [(index, name) for name, members in groups.items() for index in sorted(members)]
+    errors = np.concatenate([found.left_out_errors, found.family_errors])
+    doubts = np.array([doubt_of(found, observations[index]) for index, _ in places])
+    for (index, family), error, doubt in zip(places, errors, doubts, strict=True):
+        point = LeftOut(
+            observations[index].label, "", family, observations[index].latency_ms, 100 * float(error), 100 * doubt
+        )
+        others = np.array([other != index for other, _ in places])
+        inside = off_pct(point) <= beside_pct(errors[others], doubts[others], doubt)
+        yield Checked(point, inside, beside_pct(errors, doubts, doubt))
+
+
+def doubt_of(found: Adaptation, observation: Observation) -> float:
+    """Return the standard deviation that the base's entries give a network, as a share of its time."""
+    times_ms = found.process.mean_ms(list(observation.counts))
+    total_ms = float(np.array(list(observation.counts.values())) @ times_ms)
+    return found.doubt.sum_sd_ms(observation.counts, times_ms) / total_ms
+
+
+def beside_pct(errors: NDArray[np.float64], doubts: NDArray[np.float64], doubt: float) -> float:
+    """Return half the width of the interval of a network with `doubt`, in percent, as left-out errors set it."""
+    return float(np.hypot(100 * _Z_90 * doubt, interval_beside_pct(errors, float(np.median(doubts)))))
 
 
 def scatter(axes: Axes, inference: Inference, chosen: Chosen, label: str) -> None:
@@ -90,8 +173,14 @@ def draw(data: Path) -> Figure:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    arguments = sys.argv[1:]
+    chosen_names = recipe_names()
+    if "--only" in arguments[:-1]:
+        place = arguments.index("--only")
+        chosen_names = tuple(arguments[place + 1].split(","))
+        del arguments[place : place + 2]
+    if len(arguments) not in (1, 2) or not set(chosen_names) <= set(recipe_names()):
         sys.exit(__doc__)
-    print_table(Path(sys.argv[1]))
-    if len(sys.argv) == 3:
-        write_atomic(sys.argv[2], png_bytes(draw(Path(sys.argv[1]))))
+    print_table(Path(arguments[0]), chosen_names)
+    if len(arguments) == 2:
+        write_atomic(arguments[1], png_bytes(draw(Path(arguments[0]))))

@@ -39,15 +39,19 @@ _AIHUB_REFERENCES = {"mnasnet05": "mnasnet_b1_0.5", **{n: n for n in ("mobilenet
 _AIHUB_REFERENCES |= {"mobilenet_v3_small": "mobilenet_v3_small"}
 _AIHUB_PYTORCHCV = {
     "densenet121": "densenet121",
+    "dla102x": "dla102x",
     "efficientnet_b0": "efficientnet_b0b",
     "efficientnet_b4": "efficientnet_b4b",
     "resnet18": "resnet18",
     "resnet50": "resnet50",
     "resnet101": "resnet101",
+    "resnext50": "resnext50_32x4d",
     "shufflenet_v2": "shufflenetv2_w1",
     "squeezenet1_1": "squeezenet_v1_1",
     "wideresnet50": "wrn50_2",
 }
+# RegNetY-800MF (arXiv 2003.13678, table 6): blocks and channels of each stage, and channels of a group.
+_REGNET_STAGES, _REGNET_GROUP = ((1, 64), (3, 144), (8, 320), (2, 784)), 16
 _AIHUB_PRECISIONS = {"float": Precision.FLOAT16, "w8a8": Precision.INT8}
 
 _BOARDS = {"hikey960": "hikey960", "firefly": "rk3399", "rpi4": "raspberry_pi4", "mate10pro": "mate10_pro"}
@@ -80,15 +84,30 @@ def mobileone_ops(widths: tuple[float, ...], squeeze: bool) -> tuple[Op, ...]:
             out, stride = int(base * width), 2 if block == 0 else 1
             ops.append(Op(OpKind.DWCONV, size, channels, channels, 3, stride))
             size = -(-size // stride)
-            ops += _gate(size, channels) if block >= first_squeezed else []
+            ops += _gate(size, channels, channels // 16) if block >= first_squeezed else []
             ops.append(Op(OpKind.CONV, size, channels, out))
-            ops += _gate(size, out) if block >= first_squeezed else []
+            ops += _gate(size, out, out // 16) if block >= first_squeezed else []
             channels = out
     return (*ops, Op(OpKind.POOL, size, channels, channels), Op(OpKind.LINEAR, 1, channels, 1000))
 
 
-def _gate(size: int, channels: int) -> list[Op]:
-    squeezed = channels // 16
+def regnet_y_800mf_ops() -> tuple[Op, ...]:
+    """Return the ops of RegNetY-800MF at 224 pixels; a grouped convolution counts as a dense one of equal work."""
+    channels, size = 32, 112
+    ops = [Op(OpKind.CONV, 224, 3, channels, 3, 2)]
+    for blocks, out in _REGNET_STAGES:
+        for block in range(blocks):
+            stride = 2 if block == 0 else 1
+            shortcut = [Op(OpKind.CONV, size, channels, out, 1, stride)] if block == 0 else []
+            grouped = Op(OpKind.CONV, size, out, _REGNET_GROUP, 3, stride)
+            ops += [*shortcut, Op(OpKind.CONV, size, channels, out), grouped]
+            size = -(-size // stride)
+            ops += [*_gate(size, out, channels // 4), Op(OpKind.CONV, size, out, out), Op(OpKind.ADD, size, out, out)]
+            channels = out
+    return (*ops, Op(OpKind.POOL, size, channels, channels), Op(OpKind.LINEAR, 1, channels, 1000))
+
+
+def _gate(size: int, channels: int, squeezed: int) -> list[Op]:
     linear = [Op(OpKind.LINEAR, 1, channels, squeezed), Op(OpKind.LINEAR, 1, squeezed, channels)]
     gate = [Op(OpKind.SIGMOID, 1, channels, channels), Op(OpKind.SCALE, size, channels, channels)]
     return [Op(OpKind.POOL, size, channels, channels), *linear, *gate]
@@ -107,6 +126,8 @@ def _aihub_row(row: Row, target: Target) -> Sample:
     model = row["model"].strip()
     if model in _AIHUB_REFERENCES:
         return _reference_sample(_AIHUB_REFERENCES[model], row["ms"])
+    if model == "regnet_y_800mf":
+        return Sample(model, "", regnet_y_800mf_ops(), latency(row["ms"]), True)
     if model not in _AIHUB_PYTORCHCV:
         raise Skipped(f"unknown network {model[:60]}")
     from latency_lut.pytorchcv_ops import pytorchcv_ops

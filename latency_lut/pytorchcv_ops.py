@@ -71,7 +71,8 @@ def _convolution(args: Any, result: Any) -> list[Op]:
         return [Op(OpKind.LINEAR, 1, cin, cout)]
     if groups == cin == cout:
         return [Op(OpKind.DWCONV, size, cin, cout, kernel, stride)]
-    return [Op(OpKind.CONV, size, cin // groups, cout // groups, kernel, stride)] * groups
+    # Groups count as a dense convolution with as many multiply-adds, weights and inputs; its outputs are too few.
+    return [Op(OpKind.CONV, size, cin, cout // groups, kernel, stride)]
 
 
 def _elementwise(kind: OpKind) -> Callable[[Any, Any], list[Op]]:

@@ -14,15 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.stats import t as student
 
-from latency_lut.calibrate.assemble import interval_pct
-from latency_lut.calibrate.left_out import LeftOut, calibrate_interval, families
+from latency_lut.calibrate.left_out import LeftOut, families, off_pct
 from latency_lut.calibrate.observations import Observation
 from latency_lut.roofline import RATES, Roofline, work_of
 from searchspace.ops import WEIGHTED_KINDS, Op, OpKind
 
 _MODEL_ERROR = 0.05  # standard deviation of the logarithm of a network's time that the rates cannot explain
 _DIGITS = 5
+_Z_90 = 1.6448536269514722
 _CHECKED_KINDS = (OpKind.HSWISH, OpKind.SIGMOID, OpKind.SCALE, OpKind.ADD, OpKind.CONCAT)
 FEWEST = 4  # networks from which rates are worth fitting
 ELEMENT_BYTES = {"int8": 1, "float16": 2, "float32": 4}
@@ -198,13 +199,39 @@ def choose_roofline(
 
 
 def chosen(nominal: Nominal, fit: RooflineFit, points: Sequence[LeftOut]) -> Choice:
-    """Return a fit with its doubts and interval set so that nine in ten of the networks left out lie inside.
+    """Return a fit with its doubts and interval scaled to what the networks left out were off by."""
+    share = doubt_share(points)
+    return Choice(nominal, scaled_doubt(fit, share), tuple(points), _Z_90 * share * 100.0 * _MODEL_ERROR)
 
-    What the doubts leave to be covered is at least what few networks allow to be said (`interval_pct`), halved.
+
+def doubt_share(points: Sequence[LeftOut]) -> float:
+    """Return by what a fit's standard deviations are to be multiplied, from networks left out of it.
+
+    With its own standard deviation for scale, the next network's error over the root mean square of n networks' is
+    distributed as Student's t with n degrees of freedom; a normal interval so scaled covers nine in ten.
     """
-    terms = calibrate_interval(points)
-    whole = interval_pct(alone(points))
-    return Choice(nominal, scaled_doubt(fit, terms.doubt_share), tuple(points), max(terms.interval_pct[""], whole / 2))
+    scaled = np.array([off_pct(point) / _sd_pct(point) for point in points])
+    networks = len({point.label for point in points})
+    return float(student.ppf(0.95, networks)) / _Z_90 * float(np.sqrt(np.mean(scaled**2)))
+
+
+def half_width_of(point: LeftOut, share: float) -> float:
+    """Return half the width of a point's 90 % interval in percent of its prediction, with doubts times `share`."""
+    return _Z_90 * share * _sd_pct(point)
+
+
+def nested_coverage(points: Sequence[LeftOut]) -> NDArray[np.bool_]:
+    """Return for each point whether an interval lies around it that was scaled without its network, shape (points,)."""
+    inside = []
+    for point in points:
+        share = doubt_share([other for other in points if other.label != point.label])
+        inside.append(off_pct(point) <= half_width_of(point, share))
+    return np.array(inside)
+
+
+def _sd_pct(point: LeftOut) -> float:
+    """Return a prediction's standard deviation in percent: of the rates, and of what rates cannot explain."""
+    return float(np.hypot(point.sd_pct, 100.0 * _MODEL_ERROR))
 
 
 def _rounded(value: float) -> float:

@@ -6,7 +6,7 @@ Phones' CPUs in int8, GPUs, DSPs and NPUs, and boards. Every one is fitted to be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latency_lut.calibrate.assemble import mean_abs_pct
+from latency_lut.calibrate.left_out import families
 from latency_lut.calibrate.observations import Observation, observe
 from latency_lut.calibrate.roofline_fit import (
     ELEMENT_BYTES,
@@ -28,6 +29,7 @@ from latency_lut.calibrate.roofline_fit import (
     left_out_point,
     untimed_kinds,
 )
+from latency_lut.limits import too_weak
 from latency_lut.networkfiles import read_samples
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from latency_lut.samples import Sample, Target
@@ -38,7 +40,6 @@ _TABLE6 = ("mobilenetv4_table6.csv", "MobileNetV4, arXiv 2404.10518, table 6")
 _AIHUB = ("aihub_npu.csv", "qualcomm/ai-hub-models (BSD-3-Clause), published inference times of classifiers")
 _GRID = ("mlperf_v05_mobilenet_grid.csv", "mlcommons/inference_results_v0.5 (Apache-2.0), dividiti's grids")
 _ERROR = 0.02
-_WEAK_PCT = 35.0  # an interval as wide as this, before the doubt of single ops, tells networks apart badly
 _GENERATION_SD = 0.1  # by how much a rate of one generation of NPU differs from the others' beside its speed
 _PRECISION_SD = 0.3
 # All generations of the NPU that were timed; the last is Qualcomm's reference phone, which has no table.
@@ -76,47 +77,54 @@ _DEVICES: Mapping[str, Device] = {
 }
 
 
+Fitted = Callable[[Path], tuple[Choice, list[Observation]]]
+
+
 def of_file(
     device: str, precision: Precision, source: tuple[str, str], classes: Sequence[Nominal] = NOMINAL
-) -> Callable[[Path], LatencyTable]:
-    """Return the recipe of a device that one file knows by itself."""
+) -> Fitted:
+    """Return how a device that one file knows by itself is fitted."""
+
+    def fitted(data: Path) -> tuple[Choice, list[Observation]]:
+        observations = measured(data / source[0], Target(device, precision))
+        return choose_roofline(observations, ELEMENT_BYTES[precision], classes), observations
+
+    return fitted
+
+
+def of_npu(device: str, precision: Precision) -> Fitted:
+    """Return how one generation of the NPU is fitted, whose structure all generations share."""
+    return lambda data: npu_choice(data, device, precision)
+
+
+def _recipe(target: Target, fitted: Fitted, source: str) -> Callable[[Path], LatencyTable]:
+    """Return the recipe of a table of rates."""
 
     def recipe(data: Path) -> LatencyTable:
-        target = Target(device, precision)
-        observations = measured(data / source[0], target)
-        choice = choose_roofline(observations, ELEMENT_BYTES[precision], classes)
-        return roofline_table(provenance(target, observations, choice, source[1]), choice)
-
-    return recipe
-
-
-def of_npu(device: str, precision: Precision) -> Callable[[Path], LatencyTable]:
-    """Return the recipe of one generation of the NPU, whose structure all generations share."""
-
-    def recipe(data: Path) -> LatencyTable:
-        choice, observations = npu_choice(data, device, precision)
-        made = provenance(Target(device, precision), observations, choice, _AIHUB[1])
-        return roofline_table(made, choice)
+        choice, observations = fitted(data)
+        return roofline_table(provenance(target, observations, choice, source), choice)
 
     return recipe
 
 
 def npu_choice(data: Path, device: str, precision: Precision) -> tuple[Choice, list[Observation]]:
-    """Return the fit of one generation and its networks; a network is left out of all generations at once."""
+    """Return the fit of one generation and its networks; what is left out is left out of all generations at once."""
     observations = _npu_networks(data, device, precision)
+    groups = [("", [point]) for point in observations]
+    by_family = {name: [observations[i] for i in members] for name, members in families(observations).items()}
     points = []
-    for out in observations:
-        fit = _npu_fit(data, device, precision, out.label)
-        points.append(left_out_point(out, fit))
-    return chosen(NOMINAL[-1], _npu_fit(data, device, precision, ""), points), observations
+    for name, members in [*groups, *((name, members) for name, members in by_family.items() if len(members) > 1)]:
+        fit = _npu_fit(data, device, precision, {point.label for point in members})
+        points += [left_out_point(point, fit, name) for point in members]
+    return chosen(NOMINAL[-1], _npu_fit(data, device, precision, set()), points), observations
 
 
-def _npu_fit(data: Path, device: str, precision: Precision, left_out: str) -> RooflineFit:
+def _npu_fit(data: Path, device: str, precision: Precision, left_out: Set[str]) -> RooflineFit:
     shared = fit_roofline(_across_generations(data, Precision.FLOAT16, left_out), NOMINAL[-1], 2)
     if precision is Precision.INT8:
         prior = as_nominal(shared, _PRECISION_SD, "float")
         shared = fit_roofline(_across_generations(data, precision, left_out), prior, 1)
-    own = [point for point in _npu_networks(data, device, precision) if point.label != left_out]
+    own = [point for point in _npu_networks(data, device, precision) if point.label not in left_out]
     return fit_roofline(own, as_nominal(shared, _GENERATION_SD, "npu"), ELEMENT_BYTES[precision])
 
 
@@ -126,12 +134,12 @@ def _npu_networks(data: Path, device: str, precision: Precision) -> list[Observa
     return [point for point in found if point.label not in unlike]
 
 
-def _across_generations(data: Path, precision: Precision, left_out: str) -> list[Observation]:
+def _across_generations(data: Path, precision: Precision, left_out: Set[str]) -> list[Observation]:
     """Return every network with the geometric mean of its times over the generations that all networks have."""
     by_generation = [{p.label: p for p in _npu_networks(data, name, precision)} for name in _GENERATIONS]
     most = max(len(found) for found in by_generation)
     complete = [found for found in by_generation if len(found) == most]
-    labels = [label for label in complete[0] if label != left_out and all(label in found for found in complete)]
+    labels = [label for label in complete[0] if label not in left_out and all(label in found for found in complete)]
     return [_mean([found[label] for found in complete]) for label in labels]
 
 
@@ -152,7 +160,6 @@ def _mean(points: Sequence[Observation]) -> Observation:
 def provenance(target: Target, observations: Sequence[Observation], choice: Choice, source: str) -> Provenance:
     """Return the header of a table of rates."""
     known = _DEVICES[target.device]
-    weak = "; too weak to search with" if choice.interval_pct >= _WEAK_PCT else ""
     return Provenance(
         device=target.device,
         soc=known.soc,
@@ -169,7 +176,7 @@ def provenance(target: Target, observations: Sequence[Observation], choice: Choi
         points_used=len(observations),
         left_out_error_pct=mean_abs_pct(choice.left_out_errors),
         interval_pct=round(choice.interval_pct, 2),
-        notes=f"rates fitted to whole networks around those of a usual {choice.nominal.name}{weak}",
+        notes=f"rates fitted to whole networks around those of a usual {choice.nominal.name}",
         untimed=untimed_kinds(observations),
     )
 
@@ -177,7 +184,10 @@ def provenance(target: Target, observations: Sequence[Observation], choice: Choi
 def roofline_table(made: Provenance, choice: Choice) -> LatencyTable:
     """Return the table without rows that a fit makes."""
     scale = Scale(per_network_ms=choice.fit.network_ms)
-    return LatencyTable(replace(made, roofline=choice.fit.roofline, scale=scale), {})
+    table = LatencyTable(replace(made, roofline=choice.fit.roofline, scale=scale), {})
+    if too_weak(table):
+        table = table.with_provenance(replace(table.provenance, notes=f"{made.notes}; too weak to search with"))
+    return table
 
 
 _TABLE6_TARGETS = (
@@ -185,7 +195,6 @@ _TABLE6_TARGETS = (
     ("pixel7_gpu", Precision.FLOAT16), ("pixel4_hexagon", Precision.INT8), ("pixel8_edgetpu", Precision.INT8),
     ("iphone13_coreml", Precision.FLOAT16),
 )  # fmt: skip
-_TOO_FEW = (("galaxy_s23_npu", Precision.INT8),)  # two networks of use
 _BOARDS = ("hikey960", "rk3399", "raspberry_pi4")
 
 
@@ -194,22 +203,23 @@ def table_name(device: str, precision: Precision) -> str:
     return f"{device}_int8" if precision is Precision.INT8 else device
 
 
-ROOFLINE_RECIPES: Mapping[str, Callable[[Path], LatencyTable]] = {
-    **{table_name(*target): of_file(*target, _TABLE6) for target in _TABLE6_TARGETS},
+_FITS: Mapping[tuple[str, Precision], tuple[Fitted, tuple[str, str]]] = {
+    **{target: (of_file(*target, _TABLE6), _TABLE6) for target in _TABLE6_TARGETS},
     **{
-        table_name(name, precision): of_npu(name, precision)
+        (name, precision): (of_npu(name, precision), _AIHUB)
         for name in _GENERATIONS[:-1]
         for precision in (Precision.FLOAT16, Precision.INT8)
-        if (name, precision) not in _TOO_FEW
     },
     **{
-        table_name(name, precision): of_file(name, precision, _GRID, NOMINAL[:1])
+        (name, precision): (of_file(name, precision, _GRID, NOMINAL[:1]), _GRID)
         for name in _BOARDS
         for precision in (Precision.FLOAT32, Precision.INT8)
     },
 }
+ROOFLINE_FITS: Mapping[str, Fitted] = {table_name(*target): fitted for target, (fitted, _) in _FITS.items()}
+ROOFLINE_RECIPES: Mapping[str, Callable[[Path], LatencyTable]] = {
+    table_name(*target): _recipe(Target(*target), fitted, source[1]) for target, (fitted, source) in _FITS.items()
+}
 ROOFLINE_FILES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys((table_name(*target) for target in _TABLE6_TARGETS), frozenset((_TABLE6[0],))),
-    **{name: frozenset((_AIHUB[0],)) for name in ROOFLINE_RECIPES if "_npu" in name},
-    **{name: frozenset((_GRID[0],)) for name in ROOFLINE_RECIPES if name.startswith(_BOARDS)},
+    table_name(*target): frozenset((source[0],)) for target, (_, source) in _FITS.items()
 }
