@@ -2,11 +2,11 @@
 
     python benchmarks/latency_left_out.py FOLDER [docs/img/latency_left_out.png] [--only NAMES]
 
-FOLDER holds the published measurements. Prints, for every shipped table: count and mean error of networks left out alone
-and of whole families left out, how many lie inside the 90 % interval, and its mean half width. The intervals are those
-that a table gives, by sums over ops; how wide they are is set again for each network without its errors. With a second
-argument, draws the picture of docs/latency.md. `--only pixel1,pixel6_int8` prints those tables alone. Takes some four
-minutes on one core.
+FOLDER holds the published measurements. Prints, for every shipped table: count and mean error of networks left out
+alone and of whole families left out, how many lie inside the 90 % interval, and its mean half width. The intervals are
+those that a table gives, by sums over ops; how wide they are is set again for each network without its errors. With a
+second argument, draws the picture of docs/latency.md. `--only pixel1,pixel6_int8` prints those tables alone. Takes some
+four minutes on one core.
 """
 
 from __future__ import annotations

@@ -80,9 +80,7 @@ _DEVICES: Mapping[str, Device] = {
 Fitted = Callable[[Path], tuple[Choice, list[Observation]]]
 
 
-def of_file(
-    device: str, precision: Precision, source: tuple[str, str], classes: Sequence[Nominal] = NOMINAL
-) -> Fitted:
+def of_file(device: str, precision: Precision, source: tuple[str, str], classes: Sequence[Nominal] = NOMINAL) -> Fitted:
     """Return how a device that one file knows by itself is fitted."""
 
     def fitted(data: Path) -> tuple[Choice, list[Observation]]:

@@ -36,7 +36,7 @@ BenchmarkModelOption = Annotated[
 def opened_backend(
     device: str, threads: int, cores: str | None, adb: str = "adb", benchmark_model: str | None = None
 ) -> Iterator[Backend]:
-    """Yield the backend of `host` or `adb[:SERIAL]`; raises UserError for any other device or bad cores."""
+    """Yield the backend of `host`, `adb[:SERIAL]` or `aihub:NAME[/UNIT]`; raises UserError for another or bad cores."""
     chosen = _cores(cores)
     name, _, serial = device.partition(":")
     if device == "host":
@@ -49,8 +49,13 @@ def opened_backend(
 
         with open_phone(serial or None, adb, benchmark_model, threads, chosen) as phone:
             yield phone
+    elif name == "aihub":
+        from latency_lut.measure.aihub import open_aihub
+
+        with open_aihub(serial) as hub:
+            yield hub
     else:
-        raise UserError(f"cannot measure on {device!r}, expected host, adb or adb:SERIAL")
+        raise UserError(f"cannot measure on {device!r}, expected host, adb, adb:SERIAL or aihub:NAME")
 
 
 @contextlib.contextmanager

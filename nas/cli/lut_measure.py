@@ -32,6 +32,7 @@ from nas.cli._on_device import (
     opened_backend,
     progress_bar,
 )
+from searchspace.architecture import Architecture
 from searchspace.reference import reference_names
 from searchspace.resolve import resolve_network
 from searchspace.space import load_space, space_names
@@ -42,7 +43,11 @@ _FIT_SEED = 190502244  # apart from the small seeds that `nas lut validate --net
 
 TargetOption = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="host, adb, or adb:SERIAL where several phones are plugged in."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="host; adb, or adb:SERIAL where several phones are plugged in; aihub:NAME for a phone of Qualcomm AI Hub.",
+    ),
 ]
 SpacesOption = Annotated[
     list[str] | None,
@@ -89,12 +94,20 @@ def measure(
       nas lut measure --device host --space mobilenetv3\n
       nas lut measure --device adb --benchmark-model ./android_aarch64_benchmark_model\n
       nas lut measure --device adb:SERIAL --precision int8 --resume\n
+      nas lut measure --device aihub:"Samsung Galaxy S24"\n
     """
+    if device.partition(":")[0] == "aihub":
+        from nas.cli._measure_aihub import measure_aihub
+
+        chosen = _networks(spaces or ([] if networks else ["mobile"]), networks or [], fit_networks)
+        table, path = measure_aihub(device, chosen, precision, out, resume=resume, force=force)
+        _report(table, path, json)
+        return
     with opened_backend(device, threads, cores, adb, benchmark_model) as backend:
         facts = backend.facts()
-        path = out or new_table_path(_table_name(facts, precision))
+        path = out or new_table_path(table_name(facts.device, precision))
         journal_path = path.with_name(f"{path.name}.partial")
-        _check_paths(path, journal_path, resume=resume, force=force)
+        check_paths(path, journal_path, resume=resume, force=force)
         tasks, resolution = _tasks(
             spaces or ([] if networks else ["mobile"]), networks or [], grid, fit_networks, backend.seconds_per_op
         )
@@ -115,12 +128,14 @@ def measure(
     _report(table, path, json)
 
 
-def _table_name(facts: DeviceFacts, precision: Precision) -> str:
-    name = "".join(char if char.isalnum() else "_" for char in facts.device.lower())
+def table_name(device: str, precision: Precision) -> str:
+    """Return what the table of a device is called: letters, digits and underscores, and int8 where it is that."""
+    name = "".join(char if char.isalnum() else "_" for char in device.lower())
     return name if precision is Precision.FLOAT32 else f"{name}_{precision.value}"
 
 
-def _check_paths(path: Path, journal_path: Path, *, resume: bool, force: bool) -> None:
+def check_paths(path: Path, journal_path: Path, *, resume: bool, force: bool) -> None:
+    """Make the table's folder; raises UserError for a table or an unfinished run that would be overwritten."""
     if path.exists() and not (force or resume):
         raise UserError(f"{path} already holds a table: add --force to measure it anew, or give --out another path")
     if journal_path.exists() and not resume:
@@ -128,6 +143,17 @@ def _check_paths(path: Path, journal_path: Path, *, resume: bool, force: bool) -
     if resume and not journal_path.exists():
         raise UserError(f"there is nothing to resume: no {journal_path}")
     path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _networks(spaces: list[str], networks: list[str], fit_networks: int) -> dict[str, Architecture]:
+    """Return the networks to time where no single op is: those named, else references, and random ones of spaces."""
+    named = {name: resolve_network(name) for name in networks or reference_names()}
+    if not networks:
+        named = {name: network for name, network in named.items() if network.resolution <= _PUBLISHED_PX}
+    names = space_names() if "all" in spaces else spaces
+    for number, space in enumerate(names):
+        named |= random_networks(space, len(range(number, fit_networks, len(names))), _FIT_SEED)
+    return named
 
 
 def _tasks(

@@ -25,7 +25,8 @@ ALL = (*NAMES, *(f"{name}_int8" for name in NAMES))
 ROOFLINES = {
     "pixel6_int8": 5.0, "galaxy_s23_int8": 8.0, "galaxy_s23_gpu": 9.0, "pixel7_gpu": 21.0, "pixel4_hexagon_int8": 15.0,
     "pixel8_edgetpu_int8": 8.0, "iphone13_coreml": 18.0, "galaxy_s23_npu": 12.0, "galaxy_s24_npu": 12.0,
-    "galaxy_s24_npu_int8": 25.0, "galaxy_s25_npu": 12.0, "galaxy_s25_npu_int8": 30.0, "hikey960": 17.0,
+    "galaxy_s23_npu_int8": 25.0, "galaxy_s24_npu_int8": 25.0, "galaxy_s25_npu": 12.0, "galaxy_s25_npu_int8": 30.0,
+    "hikey960": 17.0,
     "hikey960_int8": 5.0, "rk3399": 15.0, "rk3399_int8": 5.0, "raspberry_pi4": 8.0, "raspberry_pi4_int8": 5.0,
 }  # fmt: skip
 
