@@ -16,8 +16,8 @@ from latency_lut.calibrate.roofline_fit import ELEMENT_BYTES, FEWEST, choose_roo
 from latency_lut.limits import too_weak
 from latency_lut.measure.aihub import AiHub, JobFailed, Profile
 from latency_lut.measure.backend import Task, build_model
-from latency_lut.measure.loop import OnProgress
 from latency_lut.measure.references import REFERENCES, References
+from latency_lut.measure.rounds import OnProgress
 from latency_lut.provenance import Method, Precision, Provenance, Scale
 from latency_lut.samples import Sample
 from latency_lut.table import LatencyTable
