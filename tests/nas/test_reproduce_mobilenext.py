@@ -13,7 +13,7 @@ import pytest
 
 from latency_lut import predict
 from latency_lut.devices import load_device
-from nas.jobs.reproduce.mobilenext.equal_latency import at_latency, with_identity
+from nas.jobs.reproduce.mobilenext.candidates import at_latency, with_identity
 from nas.jobs.reproduce.mobilenext.tables import run_tables
 from nas.jobs.reproduce.pipeline import Context, Experiment, Stage, open_experiment, run_experiment
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale

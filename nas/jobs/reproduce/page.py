@@ -24,9 +24,9 @@ def experiment_page(
     """Return the HTML text of an experiment's page from its finished stages: folder name, title, findings."""
     parts = [section for folder, name, findings in stages for section in _sections(folder, name, findings)]
     given = {"scale": str(settings.scale), "images": settings.images, "seed": str(settings.seed)}
-    for name in ("table", "weights", "latencies"):
+    for name in ("table", "weights", "latencies", "cell_data", "seeds"):
         if getattr(settings, name) is not None:
-            given[name] = getattr(settings, name)
+            given[name.replace("_", " ")] = str(getattr(settings, name))
     compared = sum(len(findings.comparisons) for _, _, findings in stages)
     return render_page(
         title=title,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale
-from searchspace.support.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +61,3 @@ SIZES = {
 def size_of(settings: ReproduceSettings) -> Size:
     """Return the sizes of a run's scale."""
     return SIZES[settings.scale]
-
-
-def require_images(settings: ReproduceSettings) -> str:
-    """Return the data set to train on; raises UserError where the full scale is asked for without ImageNet."""
-    if settings.scale is Scale.FULL and settings.data is None:
-        raise UserError(
-            "the full scale trains on ImageNet: give its folder with --data imagefolder:FOLDER "
-            "(train/ and val/ with one folder for each class)"
-        )
-    return settings.images

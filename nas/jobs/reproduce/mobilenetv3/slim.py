@@ -11,8 +11,9 @@ from typing import Any
 from nas.engines import open_engine
 from nas.jobs.reproduce.findings import Comparison, Findings, Picture, Table
 from nas.jobs.reproduce.mobilenetv3.blocks import side_by_side
-from nas.jobs.reproduce.mobilenetv3.sizes import require_images, size_of
+from nas.jobs.reproduce.mobilenetv3.sizes import size_of
 from nas.jobs.reproduce.pipeline import Context
+from nas.jobs.reproduce.settings import require_images
 from nas.jobs.slim.events import SlimEvents
 from nas.jobs.slim.files import CHANNELS_PNG, STEPS_CSV, write_files
 from nas.jobs.slim.run import prepare, run_job

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from nas.jobs.reproduce.mobilenetv3.sizes import require_images, size_of
+from nas.jobs.reproduce.mobilenetv3.sizes import size_of
 from nas.jobs.reproduce.pipeline import Context
-from nas.jobs.train.prepare import prepare
-from nas.jobs.train.run import run_job
+from nas.jobs.reproduce.settings import require_images
+from nas.jobs.reproduce.trainings import train_once
 from nas.jobs.train.settings import TrainSettings
-from nas.runs import RunFolder, RunPlace
-from nas.training.execution import default_execution
-from nas.training.history import EpochRecord, Observer
-from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
 from searchspace.architecture import Architecture
 
 
@@ -38,26 +34,13 @@ class Trained:
         return mean(self.top1)
 
 
-class _Epochs:
-    """Moves the stage's bar and passes on to others (TensorBoard)."""
-
-    def __init__(self, context: Context, done: int, total: int, epochs: int, others: Sequence[Observer]) -> None:
-        self._context, self._done, self._total, self._epochs, self._others = context, done, total, epochs, others
-
-    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
-        self._context.report(self._done + (epoch - 1 + step / steps) / self._epochs, self._total)
-
-    def epoch_done(self, record: EpochRecord) -> None:
-        for other in self._others:
-            other.epoch_done(record)
-
-
 def train_all(context: Context, networks: Mapping[str, Architecture]) -> dict[str, Trained]:
     """Train every network with every seed, those already trained excepted; returns accuracies by name."""
     size = size_of(context.settings)
-    total, done = size.seeds * len(networks), 0
+    repeated = context.settings.repeated(size.seeds)
+    total, done = len(repeated) * len(networks), 0
     found: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(context.settings.seed, context.settings.seed + size.seeds):
+    for seed in repeated:
         for name, network in networks.items():
             found.setdefault(name, []).append(_train_one(context, name, network, seed, done, total))
             done += 1
@@ -70,16 +53,9 @@ def train_all(context: Context, networks: Mapping[str, Architecture]) -> dict[st
 
 def _train_one(context: Context, name: str, network: Architecture, seed: int, done: int, total: int) -> dict[str, Any]:
     path = context.folder / f"train-{name.replace(' ', '-').replace(',', '')}-seed{seed}"
-    kept = RunFolder(path)
-    if kept.is_complete:
-        return kept.result()
     data = require_images(context.settings)
     settings = TrainSettings(network=str(network), data=data, seed=seed, **size_of(context.settings).train)
-    resume = (path / "settings.yaml").exists()
-    job = prepare(settings, default_execution(context.settings.torch_device), RunPlace(path), resume=resume)
-    watch = _Epochs(context, done, total, job.recipe.epochs, tensorboard_logs(path / TENSORBOARD))
-    with job.folder:
-        return run_job(job, watch, checkpoint_seconds=30, export=False)
+    return train_once(context, path, settings, done=done, total=total)
 
 
 def training_told(context: Context, trained: Mapping[str, Trained]) -> str:

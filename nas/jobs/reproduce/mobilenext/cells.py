@@ -8,7 +8,7 @@ one; both readings are spaces here. Random cells, trained alike, stand beside wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
@@ -19,7 +19,7 @@ from nas.jobs.cells.settings import CELL_SPACES, CellSearchSettings, CellTrainSe
 from nas.jobs.compare.run import interval
 from nas.jobs.reproduce.findings import Comparison, Findings, Table
 from nas.jobs.reproduce.pipeline import Context
-from nas.jobs.reproduce.settings import Scale
+from nas.jobs.reproduce.settings import ReproduceSettings, Scale, require_cell_images
 from nas.runs import RunPlace
 from nas.training.execution import Execution, default_execution
 from searchspace.cells import CellSpace
@@ -76,24 +76,27 @@ _RANDOM_PUBLISHED = "3.29 ± 0.15 %, 3.2 M"  # Liu et al. 2018, table 1
 def run_cells(context: Context) -> Findings:
     """Search and train cells of each space over seeds, and random cells beside them."""
     size = SIZES[context.settings.scale]
+    context = replace(context, settings=replace(context.settings, data=require_cell_images(context.settings)))
+    repeated = context.settings.repeated(size.seeds)
+    random_cells = context.settings.seeds or size.random_cells
     execution = default_execution(context.settings.torch_device)
-    total = len(size.spaces) * size.seeds * 2 + size.random_cells
+    total = len(size.spaces) * len(repeated) * 2 + random_cells
     done = 0
     found: dict[str, list[dict[str, Any]]] = {}
     for space in size.spaces:
-        for seed in range(context.settings.seed, context.settings.seed + size.seeds):
+        for seed in repeated:
             searched = _searched(context, size, space, seed, execution)
             trained = _trained(context, size, searched["network"], f"{space}-{seed}", seed, execution)
             found.setdefault(space, []).append(_row(searched, trained))
             done += 2
             context.report(done, total)
-    for number in range(size.random_cells):
+    for number in range(random_cells):
         network = str(_random_network(context.settings.seed, number))
         trained = _trained(context, size, network, f"random-{number}", context.settings.seed + number, execution)
         found.setdefault("random cells", []).append(_row(None, trained))
         done += 1
         context.report(done, total)
-    return _findings(found, size, context.settings.images, context.settings.scale)
+    return _findings(found, size, len(repeated), context.settings)
 
 
 def _searched(context: Context, size: Size, space: str, seed: int, execution: Execution) -> dict[str, Any]:
@@ -132,13 +135,17 @@ def _row(searched: Mapping[str, Any] | None, trained: Mapping[str, Any]) -> dict
     }
 
 
-def _findings(found: Mapping[str, Sequence[Mapping[str, Any]]], size: Size, images: str, scale: Scale) -> Findings:
+def _findings(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], size: Size, seeds: int, settings: ReproduceSettings
+) -> Findings:
     rows, comparisons = [], []
     for space, entries in found.items():
         errors, params = [one["error"] for one in entries], [one["params"] / 1e6 for one in entries]
         paper, title = PUBLISHED.get(space, (_RANDOM_PUBLISHED, "random cells of DARTS' space"))
         ours = f"{_with_interval(errors)} %, {mean(params):.2f} M"
-        comparisons.append(Comparison(what=title, paper=paper, ours=ours, why=_WHY if scale is not Scale.FULL else ""))
+        comparisons.append(
+            Comparison(what=title, paper=paper, ours=ours, why=_WHY if settings.scale is not Scale.FULL else "")
+        )
         skips = mean(one["skips"] for one in entries) / 16
         minutes = mean(one["search_seconds"] for one in entries) / 60
         rows.append(
@@ -155,7 +162,7 @@ def _findings(found: Mapping[str, Sequence[Mapping[str, Any]]], size: Size, imag
         comparisons=comparisons,
         tables=[table],
         text=_conclusions(found),
-        scaled_down=_scaled_down(size, images) if scale is not Scale.FULL else "",
+        scaled_down=_scaled_down(size, seeds, settings.images) if settings.scale is not Scale.FULL else "",
         figures={space: list(entries) for space, entries in found.items()},
     )
 
@@ -195,11 +202,11 @@ def _conclusions(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     return lines
 
 
-def _scaled_down(size: Size, images: str) -> str:
+def _scaled_down(size: Size, seeds: int, images: str) -> str:
     search, train = size.search, size.train
     return (
         f"images {images}; searches of {search['epochs']} epochs on {search['subset']:,} images with "
         f"{search['cells']} cells of {search['channels']} channels (paper: 50, 50,000, 8 of 16); "
         f"trainings of {train['epochs']} epochs on {train['subset']:,} images with {train['cells']} cells of "
-        f"{train['channels']} channels (600, 50,000, 20 of 36), first-order gradients, {size.seeds} seeds."
+        f"{train['channels']} channels (600, 50,000, 20 of 36), first-order gradients, {seeds} seed(s)."
     )

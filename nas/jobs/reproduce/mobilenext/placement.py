@@ -12,7 +12,7 @@ from nas.jobs.rank.run import open_inputs, rank
 from nas.jobs.rank.settings import RankSettings
 from nas.jobs.reproduce.findings import Findings, Table
 from nas.jobs.reproduce.pipeline import Context, opened
-from nas.jobs.reproduce.settings import Scale
+from nas.jobs.reproduce.settings import Scale, require_images
 from nas.jobs.search.prepare import prepare_search
 from nas.jobs.search.run import run_to_folder
 from nas.jobs.search.settings import SearchSettings
@@ -71,7 +71,9 @@ def run_placement(context: Context) -> Findings:
     """Train one supernet of `mobile`, judge it on stand-alone networks, and search it for every phone and budget."""
     size = SIZES[context.settings.scale]
     asked = context.settings
-    images = SupernetSettings(data=asked.images, seed=asked.seed, torch_device=asked.torch_device, **size.supernet)
+    images = SupernetSettings(
+        data=require_images(asked), seed=asked.seed, torch_device=asked.torch_device, **size.supernet
+    )
     searches = [(device, budget_ms) for device in size.devices for budget_ms in size.budgets_ms]
     ranking = _ranked(context, size, images)
     context.report(1, 1 + len(searches))
