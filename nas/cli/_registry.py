@@ -57,6 +57,7 @@ COMMANDS = (
     CommandEntry("", "search", "nas.cli.search", "search", FIND),
     CommandEntry("", "train", "nas.cli.train", "train", FIND),
     CommandEntry("", "netadapt", "nas.cli.netadapt", "netadapt", FIND),
+    CommandEntry("", "redesign", "nas.cli.redesign", "redesign", FIND),
     CommandEntry("", "export", "nas.cli.export", "export", FIND),
     CommandEntry("", "evaluate", "nas.cli.evaluate", "evaluate", TRUST),
     CommandEntry("", "runs", "nas.cli.runs", "runs", LOOK),

@@ -22,7 +22,13 @@ from nas.jobs.reproduce.mobilenetv3.blocks import side_by_side
 from nas.jobs.reproduce.mobilenetv3.left_out import rows_text, shipped_rows
 from nas.jobs.reproduce.mobilenetv3.points import PUBLISHED
 from nas.jobs.reproduce.mobilenetv3.sizes import SIZES
-from nas.jobs.reproduce.mobilenetv3.switches import (
+from nas.jobs.reproduce.mobilenetv3.tables import error_pct, run_tables
+from nas.jobs.reproduce.pipeline import Context
+from nas.jobs.reproduce.settings import ReproduceSettings, Scale
+from nas.jobs.slim.settings import SlimSettings
+from nas.jobs.train.settings import TrainSettings
+from searchspace.architecture import Activation
+from searchspace.redesign import (
     hswish_from,
     redesigned,
     with_cheap_last_stage,
@@ -31,12 +37,6 @@ from nas.jobs.reproduce.mobilenetv3.switches import (
     with_squeeze_of_input,
     with_stem,
 )
-from nas.jobs.reproduce.mobilenetv3.tables import error_pct, run_tables
-from nas.jobs.reproduce.pipeline import Context
-from nas.jobs.reproduce.settings import ReproduceSettings, Scale
-from nas.jobs.slim.settings import SlimSettings
-from nas.jobs.train.settings import TrainSettings
-from searchspace.architecture import Activation
 from searchspace.reference import reference
 from searchspace.support.errors import UserError
 

@@ -10,7 +10,10 @@ from latency_lut.devices import load_device
 from latency_lut.predict import predict
 from latency_lut.table import LatencyTable
 from nas.jobs.reproduce.findings import Comparison, Findings, Table
-from nas.jobs.reproduce.mobilenetv3.switches import (
+from nas.jobs.reproduce.mobilenetv3.training import Trained, train_all, training_told
+from nas.jobs.reproduce.pipeline import Context
+from searchspace.architecture import Activation, Architecture
+from searchspace.redesign import (
     hswish_from,
     redesigned,
     with_original_last_stage,
@@ -18,9 +21,6 @@ from nas.jobs.reproduce.mobilenetv3.switches import (
     with_stem,
     without_squeeze,
 )
-from nas.jobs.reproduce.mobilenetv3.training import Trained, train_all, training_told
-from nas.jobs.reproduce.pipeline import Context
-from searchspace.architecture import Activation, Architecture
 from searchspace.reference import reference
 
 DEVICE = "pixel"

@@ -105,7 +105,7 @@ class _Steps:
         self._start, self._target = start, target
 
     def phase(self, name: str) -> None:
-        pass
+        self._context.say(f"network {self._number + 1} of {self._seeds}: {name}")
 
     def proposals(self, finished: int, of: int) -> None:
         pass

@@ -15,10 +15,10 @@ from latency_lut.provenance import Precision
 from latency_lut.samples import Target
 from nas.jobs.reproduce.findings import Comparison, Findings, Picture, Table
 from nas.jobs.reproduce.mobilenetv3.left_out import found_rows
-from nas.jobs.reproduce.mobilenetv3.switches import hswish_from
 from nas.jobs.reproduce.pipeline import Context
 from nas.report.drawing import INK, SERIES, new_drawing, tidy, write_picture
 from nas.runs import RunFolder
+from searchspace.redesign import hswish_from
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

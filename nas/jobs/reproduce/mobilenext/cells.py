@@ -20,6 +20,7 @@ from nas.jobs.compare.run import interval
 from nas.jobs.reproduce.findings import Comparison, Findings, Table
 from nas.jobs.reproduce.pipeline import Context
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale, require_cell_images
+from nas.jobs.reproduce.trainings import StageBar
 from nas.runs import RunPlace
 from nas.training.execution import Execution, default_execution
 from searchspace.cells import CellSpace
@@ -85,34 +86,40 @@ def run_cells(context: Context) -> Findings:
     found: dict[str, list[dict[str, Any]]] = {}
     for space in size.spaces:
         for seed in repeated:
-            searched = _searched(context, size, space, seed, execution)
-            trained = _trained(context, size, searched["network"], f"{space}-{seed}", seed, execution)
+            searched = _searched(context, size, space, seed, execution, (done, total))
+            name = f"{space}-{seed}"
+            trained = _trained(context, size, searched["network"], name, seed, execution, (done + 1, total))
             found.setdefault(space, []).append(_row(searched, trained))
             done += 2
             context.report(done, total)
     for number in range(random_cells):
         network = str(_random_network(context.settings.seed, number))
-        trained = _trained(context, size, network, f"random-{number}", context.settings.seed + number, execution)
+        seed = context.settings.seed + number
+        trained = _trained(context, size, network, f"random-{number}", seed, execution, (done, total))
         found.setdefault("random cells", []).append(_row(None, trained))
         done += 1
         context.report(done, total)
     return _findings(found, size, len(repeated), context.settings)
 
 
-def _searched(context: Context, size: Size, space: str, seed: int, execution: Execution) -> dict[str, Any]:
+def _searched(
+    context: Context, size: Size, space: str, seed: int, execution: Execution, bar: tuple[int, int]
+) -> dict[str, Any]:
     settings = CellSearchSettings(data=context.settings.images, space=space, seed=seed, **size.search)
     path = context.folder / f"search-{space}-{seed}"
     job = prepare_search(settings, execution, RunPlace(path), resume=(path / "settings.yaml").exists())
     with job.folder:
-        return run_search(job)
+        return run_search(job, StageBar(context, *bar, settings.epochs))
 
 
-def _trained(context: Context, size: Size, network: str, name: str, seed: int, execution: Execution) -> dict[str, Any]:
+def _trained(
+    context: Context, size: Size, network: str, name: str, seed: int, execution: Execution, bar: tuple[int, int]
+) -> dict[str, Any]:
     settings = CellTrainSettings(network=network, data=context.settings.images, seed=seed, **size.train)
     path = context.folder / f"train-{name}"
     job = prepare_training(settings, execution, RunPlace(path), resume=(path / "settings.yaml").exists())
     with job.folder:
-        return run_training(job)
+        return run_training(job, StageBar(context, *bar, settings.recipe().epochs))
 
 
 def _random_network(seed: int, number: int) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from nas.jobs.rank.run import open_inputs, rank
@@ -15,6 +17,7 @@ from nas.jobs.reproduce.pipeline import Context, opened
 from nas.jobs.reproduce.settings import Scale, require_images
 from nas.jobs.search.prepare import prepare_search
 from nas.jobs.search.run import run_to_folder
+from nas.jobs.search.scoring import Report, Watch
 from nas.jobs.search.settings import SearchSettings
 from nas.jobs.search.supernet_scoring import open_scoring
 from nas.runs import RunFolder
@@ -24,6 +27,7 @@ from searchspace.support.errors import UserError
 from searchspace.yaml_io import load_architecture
 
 SPACE = "mobile"
+_RANKING_PARTS = 3
 DEVICES = ("pixel", "pixel4", "pixel4_int8")
 
 
@@ -75,13 +79,14 @@ def run_placement(context: Context) -> Findings:
         data=require_images(asked), seed=asked.seed, torch_device=asked.torch_device, **size.supernet
     )
     searches = [(device, budget_ms) for device in size.devices for budget_ms in size.budgets_ms]
-    ranking = _ranked(context, size, images)
-    context.report(1, 1 + len(searches))
+    total = 1 + len(searches)
+    ranking = _ranked(context, size, images, total)
+    context.report(1, total)
     rows: list[tuple[str, ...]] = []
     figures: dict[str, float] = {"tau": ranking["correlations"]["supernet loss"]["all"]["kendall"]}
     for number, (device, budget_ms) in enumerate(searches, start=1):
         outcome = _searched(context, size, images, device, budget_ms)
-        context.report(1 + number, 1 + len(searches))
+        context.report(1 + number, total)
         if isinstance(outcome, str):
             rows.append((device, f"{budget_ms:g} ms", "none", outcome))
             continue
@@ -110,7 +115,7 @@ def run_placement(context: Context) -> Findings:
     )
 
 
-def _ranked(context: Context, size: Size, images: SupernetSettings) -> dict[str, Any]:
+def _ranked(context: Context, size: Size, images: SupernetSettings, total: int) -> dict[str, Any]:
     path = context.folder / "supernet"
     kept = RunFolder(path)
     if kept.is_complete:
@@ -119,7 +124,18 @@ def _ranked(context: Context, size: Size, images: SupernetSettings) -> dict[str,
     inputs = open_inputs(settings)
     given = settings.as_dict()
     with opened(path, given, "rank") as folder:
-        return rank(settings, inputs, folder)
+        return rank(settings, inputs, folder, _watch(context, total))
+
+
+def _watch(context: Context, total: int) -> Watch:
+    """Return what moves the stage's bar over its first part: training, scoring and the networks alone, a third each."""
+    begun = count()
+
+    def stage(name: str) -> AbstractContextManager[Report]:
+        number = next(begun)
+        return nullcontext(lambda done, of: context.report((number + done / of) / _RANKING_PARTS, total))
+
+    return Watch(stage=stage)
 
 
 def _searched(

@@ -43,7 +43,10 @@ def with_cheap_last_stage(network: Architecture) -> Architecture:
     """Return the network with figure 5's last stage: the blocks of 320 channels gone, the features after pooling.
 
     The 1x1 convolution has as many channels as the first of those blocks expanded to: 960 in MnasNet-A1 and V3-Large.
+    A network whose features already follow pooling stays as it is.
     """
+    if network.head.hidden:
+        return network
     kept = len(network.blocks)
     while kept > 1 and network.blocks[kept - 1].out == network.blocks[-1].out:
         kept -= 1
@@ -57,8 +60,11 @@ def with_cheap_last_stage(network: Architecture) -> Architecture:
 def with_original_last_stage(network: Architecture) -> Architecture:
     """Return V3-Large as it was before its last stage was made cheap: figure 5, upper row.
 
-    960 channels by 1x1, a 3x3 depthwise convolution, 320, then 1280 channels before pooling.
+    960 channels by 1x1, a 3x3 depthwise convolution, 320, then 1280 channels before pooling. A network whose features
+    come before pooling stays as it is.
     """
+    if not network.head.hidden:
+        return network
     block = InvertedResidual(kernel=3, stride=1, hidden=network.head.conv, out=320, activation=network.head.activation)
     head = Head(conv=network.head.hidden, activation=network.head.activation)
     return replace(network, blocks=(*network.blocks, block), head=head)
