@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from searchspace.architecture import PlacedBlock, block_ops, head_ops, stem_ops
 from searchspace.heads.slots import classifier_ops, head_slot_ops
@@ -101,22 +102,30 @@ def slot_ops(space: SearchSpace, slot: Slot, values: Sequence[int]) -> tuple[Op,
 
 def slot_table(space: SearchSpace, slot: Slot) -> Iterator[tuple[Op, ...]]:
     """Yield the operations of a slot for all values of `slot.depends`, the last one varying fastest."""
-    table = product(*(range(int(space.radices[i])) for i in slot.depends))
-    depth_at = space.plans[slot.stage].depth_at if 0 <= slot.stage < len(space.plans) else None
-    if depth_at not in slot.depends:
-        yield from (slot_ops(space, slot, values) for values in table)
+    if not slot.depends:
+        yield slot_ops(space, slot, ())
         return
-    # A layer is the same at every depth that has it: most of the table is repetition.
-    depths, axis = space.plans[slot.stage].stage.depths, slot.depends.index(depth_at)
-    known: dict[tuple[int, ...], tuple[Op, ...]] = {}
-    for values in table:
-        if slot.layer >= depths[values[axis]]:
-            yield ()
-            continue
-        others = values[:axis] + values[axis + 1 :]
-        if others not in known:
-            known[others] = slot_ops(space, slot, values)
-        yield known[others]
+    # Most of the table is repetition: a layer is the same at every depth that has it, and where a block is chosen the
+    # fields of the others do not matter. The operations of every distinct cell are made once.
+    lengths = tuple(int(space.radices[i]) for i in slot.depends)
+    cells = np.indices(lengths).reshape(len(lengths), -1)
+    place = {choice: axis for axis, choice in enumerate(slot.depends)}
+    for axis, choice in enumerate(slot.depends):
+        for condition in space.choices[choice].when:
+            parent = space.index[condition.path]
+            if parent in place:
+                matters = np.array([value in condition.values for value in space.choices[parent].values])
+                cells[axis] *= matters[cells[place[parent]]]
+    depth_at = space.plans[slot.stage].depth_at if 0 <= slot.stage < len(space.plans) else None
+    if depth_at in place:
+        has_layer = np.array(space.plans[slot.stage].stage.depths) > slot.layer
+        axis = place[depth_at]
+        cells[axis] = np.where(has_layer[cells[axis]], lengths[axis] - 1, cells[axis])
+    flat = np.ravel_multi_index(tuple(cells), lengths)
+    distinct, which = np.unique(flat, return_inverse=True)
+    rows = zip(*(column.tolist() for column in np.unravel_index(distinct, lengths)), strict=True)
+    made = [slot_ops(space, slot, values) for values in rows]
+    yield from (made[number] for number in which.tolist())
 
 
 @lru_cache(maxsize=1 << 16)

@@ -216,7 +216,7 @@ def test_spaces_beyond_the_table_are_refused_and_pointed_to_data(tmp_path, old, 
 
 
 @pytest.mark.parametrize(
-    "space", ["mobilenext", "proxylessnas", "mobile", "macro", "mobilenetv4", "mobilenetv4_coarse"]
+    "space", ["mobilenext", "proxylessnas", "mobile", "mobile_uib", "macro", "mobilenetv4", "mobilenetv4_coarse"]
 )
 def test_spaces_without_accuracies_are_refused_and_pointed_to_data(space):
     with pytest.raises(UserError, match=r"(?s)mobilenetv3 and mnasnet.*--data"):
