@@ -84,6 +84,12 @@ HEAD = Option(
     metavar="HEAD",
 )
 SPACE_NAME = Option("A space from `nas spaces`, or a YAML file of your own.", panel=SPACE, metavar="SPACE")
+STRATEGY_OPTION = Option(
+    "A setting of the strategy, such as population=50; may be given again. A wrong KEY lists them.",
+    panel=STRATEGY,
+    names="--strategy-option",
+    metavar="KEY=VALUE",
+)
 EXTRAPOLATE = Option("Estimate operations outside the table's measured range, and flag them.", panel=BUDGET)
 SUBSET = Option("Use N training images only.", panel=DATA, metavar="N")
 DROP_STRIDES = Option(

@@ -48,6 +48,7 @@ def search(given: Given, json: JsonOption = False) -> None:
 
       nas search --budget 60ms --device pixel
       nas search --budget 0.08s --space mnasnet --seed 1 --out runs/mnasnet-80
+      nas search --budget 60ms --evaluations 1000 --strategy-option population=50
       nas search --budget 30ms --data digits
       nas search --budget 40ms --data imagefolder:PATH --weights mobilenet_v2.tflite
       nas search --budget 30ms --data digits --supernet-training differentiable

@@ -11,6 +11,7 @@ from nas.strategies._exact import ExactAnswer, ExactSearch, additive_optimum
 from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._local import LocalSearch
 from nas.strategies._make import STRATEGY_NAMES, make_strategy
+from nas.strategies._options import read_options, typed
 from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._ppo import PpoSettings, ProximalPolicy
 from nas.strategies._random import RandomSearch
@@ -33,4 +34,6 @@ __all__ = [
     "Strategy",
     "additive_optimum",
     "make_strategy",
+    "read_options",
+    "typed",
 ]

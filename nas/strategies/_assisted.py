@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
+from nas.strategies._options import Within
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
@@ -31,7 +32,13 @@ class PredictorAssisted(Strategy):
     name = "predictor"
 
     def __init__(
-        self, objective: Objective, seed: int, *, start: int = 20, batch: int = 10, exploration: float = 1.0
+        self,
+        objective: Objective,
+        seed: int,
+        *,
+        start: Annotated[int, Within(2)] = 20,
+        batch: Annotated[int, Within(1)] = 10,
+        exploration: Annotated[float, Within(0)] = 1.0,
     ) -> None:
         super().__init__(objective, seed)
         self.start = start

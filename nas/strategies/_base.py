@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from nas.objectives import Objective, Results
+from nas.strategies._options import keyword_settings
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 
@@ -46,6 +47,16 @@ class Strategy(ABC):
     def settings(self) -> Mapping[str, Any]:
         """What decides the proposals beside the seed, as plain values; a search is resumed only under the same."""
         return {}
+
+    @property
+    def choosable(self) -> Mapping[str, Any]:
+        """The settings that may be given by name, with their kinds: the keyword-only arguments of the class."""
+        return keyword_settings(type(self).__init__)
+
+    def with_settings(self, chosen: Mapping[str, Any]) -> Strategy:
+        """Return a new one with some of the `choosable` settings replaced."""
+        kept = {name: self.settings[name] for name in self.choosable if name in self.settings}
+        return type(self)(self.objective, self.seed, **{**kept, **chosen})
 
     @property
     def batch(self) -> int | None:

@@ -8,12 +8,13 @@ meets the target. One population so holds networks for every latency, and the fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
+from nas.strategies._options import Within
 from searchspace.choices import Genotypes
 
 
@@ -31,11 +32,11 @@ class RegularisedEvolution(Strategy):
         objective: Objective,
         seed: int,
         *,
-        population: int = 1000,
-        sample: int = 50,
-        mutation: float = 0.03,
-        crossover: float = 0.5,
-        batch: int = 50,
+        population: Annotated[int, Within(1)] = 1000,
+        sample: Annotated[int, Within(1)] = 50,
+        mutation: Annotated[float, Within(0, 1)] = 0.03,
+        crossover: Annotated[float, Within(0, 1)] = 0.5,
+        batch: Annotated[int, Within(1)] = 50,
     ) -> None:
         super().__init__(objective, seed)
         self.population = population

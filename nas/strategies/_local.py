@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
+from nas.strategies._options import Within
 from searchspace.choices import Genotypes
 
 _CANDIDATES = 16  # neighbours priced for one that is proposed
@@ -22,7 +23,15 @@ class LocalSearch(Strategy):
 
     name = "local"
 
-    def __init__(self, objective: Objective, seed: int, *, start: int = 50, elite: int = 5, batch: int = 10) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        seed: int,
+        *,
+        start: Annotated[int, Within(1)] = 50,
+        elite: Annotated[int, Within(1)] = 5,
+        batch: Annotated[int, Within(1)] = 10,
+    ) -> None:
         super().__init__(objective, seed)
         self.start = start
         self.elite = elite

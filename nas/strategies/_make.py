@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 
 from nas.objectives import Objective
 from nas.strategies._assisted import PredictorAssisted
@@ -11,6 +12,7 @@ from nas.strategies._evolution import RegularisedEvolution
 from nas.strategies._exact import ExactSearch
 from nas.strategies._learnt import Learnt, LearntDistribution
 from nas.strategies._local import LocalSearch
+from nas.strategies._options import read_options, typed
 from nas.strategies._optuna import OptunaStrategy
 from nas.strategies._ppo import PRESETS, ProximalPolicy
 from nas.strategies._random import RandomSearch
@@ -36,14 +38,25 @@ _MOST_TRIALS = 5000  # of Optuna's samplers: about half an hour for 45 choices
 
 
 def make_strategy(
-    name: str, objective: Objective, seed: int, evaluations: int, learnt: Learnt | None = None
+    name: str,
+    objective: Objective,
+    seed: int,
+    evaluations: int,
+    learnt: Learnt | None = None,
+    options: Sequence[str] = (),
 ) -> Strategy:
     """Return a strategy, sized for a search of that many evaluations.
 
     `name` is that of a shipped one, `optuna:SAMPLER`, or `module:Class` of a `Strategy` of the caller's own. `learnt`
-    is the distribution that differentiable training learns. Raises UserError for an unknown name, or `learnt`
-    without such a training.
+    is the distribution that differentiable training learns. `options` are KEY=VALUE words for its settings. Raises
+    UserError for an unknown name, `learnt` without such a training, or an option that the strategy does not have.
     """
+    made = _sized(name, objective, seed, evaluations, learnt)
+    chosen = typed(name, read_options(options), made.choosable) if options else {}
+    return made.with_settings(chosen) if chosen else made
+
+
+def _sized(name: str, objective: Objective, seed: int, evaluations: int, learnt: Learnt | None) -> Strategy:
     if name == LearntDistribution.name:
         if learnt is None:
             raise UserError(

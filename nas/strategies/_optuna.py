@@ -54,6 +54,15 @@ class OptunaStrategy(Strategy):
         return cls(objective, seed)
 
     @property
+    def choosable(self) -> Mapping[str, Any]:
+        """The arguments of the sampler but for its seed, each a number, a truth value or a word."""
+        return dict.fromkeys(self._use.arguments, Any)
+
+    def with_settings(self, chosen: Mapping[str, Any]) -> Strategy:
+        """Return a new one whose sampler is made with some arguments."""
+        return type(self)(self.objective, self.seed, self._use.label, chosen)
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """The sampler with all its options, how choices become parameters, and Optuna's release."""
         return {"sampler": self._use.label, "optuna": self._optuna.__version__, **self._use.described}

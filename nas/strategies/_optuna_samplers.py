@@ -58,6 +58,12 @@ class SamplerUse:
         return self.name if self.front == usual else f"{self.name}/{'front' if self.front else 'budget'}"
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the sampler can be made with beside its seed."""
+        parameters = inspect.signature(getattr(import_optuna().samplers, self.name)).parameters
+        return tuple(name for name in parameters if name != "seed")
+
+    @property
     def constrained(self) -> bool:
         """Whether the sampler knows constraints; for one that does not, networks over the budget are drawn again."""
         return self.name in _CONSTRAINED

@@ -8,13 +8,14 @@ one over the ceiling, which nobody evaluated, only the latency moves it: its acc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from nas.objectives import Objective, Results, Values
 from nas.strategies._base import Strategy
+from nas.strategies._options import Within, keyword_settings
 from nas.strategies._rewards import REWARDS
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
@@ -29,14 +30,14 @@ class PpoSettings:
     """
 
     reward: str = "absolute"
-    learning_rate: float = 0.003
-    entropy: float = 0.05
-    baseline_decay: float = 0.0
-    batch: int = 20
-    epochs: int = 4
-    clip: float = 0.2
-    hidden: int = 100
-    initial: float = 0.1
+    learning_rate: Annotated[float, Within(0)] = 0.003
+    entropy: Annotated[float, Within(0)] = 0.05
+    baseline_decay: Annotated[float, Within(0, 1)] = 0.0
+    batch: Annotated[int, Within(1)] = 20
+    epochs: Annotated[int, Within(1)] = 4
+    clip: Annotated[float, Within(0, 1)] = 0.2
+    hidden: Annotated[int, Within(1)] = 100
+    initial: Annotated[float, Within(0)] = 0.1
     normalised: bool = True
 
     def __post_init__(self) -> None:
@@ -74,14 +75,21 @@ class ProximalPolicy(Strategy):
     @classmethod
     def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
         """Return the tuned one, whose batches grow in long searches."""
-        from dataclasses import replace
-
         return cls(objective, seed, replace(PpoSettings(), batch=min(max(evaluations // 50, 10), 100)))
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """All of `PpoSettings`."""
         return asdict(self.chosen)
+
+    @property
+    def choosable(self) -> Mapping[str, Any]:
+        """All of `PpoSettings`."""
+        return keyword_settings(PpoSettings)
+
+    def with_settings(self, chosen: Mapping[str, Any]) -> Strategy:
+        """Return a new one with some of its `PpoSettings` replaced."""
+        return type(self)(self.objective, self.seed, replace(self.chosen, **chosen), self.name)
 
     @property
     def batch(self) -> int:

@@ -10,12 +10,13 @@ reward alone, so the two parts have a baseline each, whose sum is TuNAS's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from nas.objectives import Objective, Results, Values, absolute_reward
 from nas.strategies._base import Strategy
+from nas.strategies._options import Within
 from searchspace.choices import Genotypes
 
 _ADAM_BETA2 = 0.999
@@ -36,10 +37,10 @@ class Reinforce(Strategy):
         objective: Objective,
         seed: int,
         *,
-        learning_rate: float = 0.05,
-        beta: float = -0.10,
-        baseline_decay: float = 0.95,
-        batch: int = 50,
+        learning_rate: Annotated[float, Within(0)] = 0.05,
+        beta: Annotated[float, Within(-100, 0)] = -0.10,
+        baseline_decay: Annotated[float, Within(0, 1)] = 0.95,
+        batch: Annotated[int, Within(1)] = 50,
     ) -> None:
         super().__init__(objective, seed)
         self.learning_rate = learning_rate

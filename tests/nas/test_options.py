@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -11,8 +16,19 @@ from typer.testing import CliRunner
 
 from nas.cli._errors import reported_errors
 from nas.cli._options import Given, options_from
-from nas.options import BUDGET, DATA, Internal, Option, options_of
+from nas.cli.app import app as cli
+from nas.jobs.cells.settings import CellSearchSettings, CellTrainSettings
+from nas.jobs.compare.settings import CompareSettings
+from nas.jobs.rank.settings import RankSettings
+from nas.jobs.reproduce.settings import ReproduceSettings
+from nas.jobs.search.settings import SearchSettings
+from nas.jobs.slim.settings import SlimSettings
+from nas.jobs.train.settings import DenseSettings, TrainSettings
+from nas.options import BUDGET, DATA, PANELS, Internal, Option, options_of
+from nas.supernets.settings import SupernetSettings
 from searchspace.support.quantities import parse_duration_ms
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +111,80 @@ def test_a_field_that_says_nothing_is_refused() -> None:
 
     with pytest.raises(TypeError, match="an option cannot be"):
         options_from(Odd)(lambda given: None)
+
+
+JOBS = (
+    SearchSettings, SupernetSettings, TrainSettings, DenseSettings, SlimSettings, RankSettings, CompareSettings,
+    CellSearchSettings, CellTrainSettings, ReproduceSettings,
+)  # fmt: skip
+COMMANDS: dict[tuple[str, str], tuple[type[Any], ...]] = {
+    ("search", "search"): (SearchSettings, SupernetSettings),
+    ("train", "train"): (TrainSettings, DenseSettings),
+    ("netadapt", "netadapt"): (SlimSettings,),
+    ("rank", "rank"): (RankSettings, SupernetSettings),
+    ("compare", "compare"): (CompareSettings,),
+    ("reproduce", "reproduce"): (ReproduceSettings,),
+    ("cells", "search"): (CellSearchSettings,),
+    ("cells", "train"): (CellTrainSettings,),
+}
+WITHOUT_WINNER = {"winner_epochs", "from_scratch", "weights", "teacher_epochs", "teacher_share"}
+
+
+def test_the_jobs_of_the_house_are_all_tried_here() -> None:
+    homes = {path.parent.name for path in (ROOT / "nas" / "jobs").glob("*/settings.py")}
+    assert homes == {one.__module__.split(".")[2] for one in JOBS if one.__module__.startswith("nas.jobs")} | {"export"}
+
+
+@pytest.mark.parametrize("settings", JOBS, ids=lambda one: one.__name__)
+def test_every_field_has_a_help_text_and_an_option_or_is_internal(settings: type[Any]) -> None:
+    for name, (_, option, _) in options_of(settings).items():
+        assert option.help.endswith((".", "...")), f"{settings.__name__}.{name}: {option.help}"
+        if isinstance(option, Option):
+            assert option.argument or option.panel in PANELS[1:], f"{settings.__name__}.{name} stands in no group"
+
+
+@pytest.mark.parametrize(("module", "function"), COMMANDS)
+def test_each_option_of_a_command_has_the_default_of_its_field(module: str, function: str) -> None:
+    jobs = COMMANDS[module, function]
+    parameters = inspect.signature(getattr(importlib.import_module(f"nas.cli.{module}"), function)).parameters
+    wanted: set[str] = set()
+    for job in jobs:
+        for name, (_, option, field) in options_of(job).items():
+            if isinstance(option, Option):
+                wanted.add(name)
+                default = parameters[name].default if name in parameters else None
+                assert default in (None, inspect.Parameter.empty, field.default), name
+    assert wanted - parameters.keys() == (WITHOUT_WINNER if module == "rank" else set())
+
+
+def test_no_command_repeats_a_default_of_the_settings() -> None:
+    """A literal default in a signature of `nas/cli` is of an option that no settings have."""
+    known = {name for job in JOBS for name, (_, option, _) in options_of(job).items() if isinstance(option, Option)}
+    repeated = []
+    for module in {module for module, _ in COMMANDS}:
+        tree = ast.parse((ROOT / "nas" / "cli" / f"{module}.py").read_text(encoding="utf-8"))
+        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            defaults = function.args.defaults
+            for argument, default in zip(
+                function.args.args[-len(defaults) :] if defaults else (), defaults, strict=True
+            ):
+                if argument.arg in known and isinstance(default, ast.Constant) and default.value is not None:
+                    repeated.append(f"{module}.{function.name}: {argument.arg}")
+    assert not repeated
+
+
+def test_modules_of_the_command_line_stay_readable() -> None:
+    lengths = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "nas/cli").glob("*.py")
+    }
+    assert max(lengths.values()) <= 200, lengths
+
+
+@pytest.mark.parametrize("words", ["search", "train", "netadapt", "rank", "reproduce", "compare", "cells search"])
+@pytest.mark.parametrize("columns", [80, 120])
+def test_long_help_stands_in_groups_without_a_cut_name(words: str, columns: int) -> None:
+    text = CliRunner().invoke(cli, [*words.split(), "--help"], env={"COLUMNS": str(columns)}).output
+    assert text.count("╭─") >= 5 and "… " not in text
+    options = re.findall(r"(?m)^│[* ]+(--[\w-]+…?)", text)
+    assert len(options) > 6 and not [name for name in options if name.endswith("…")]
+    assert max(map(len, text.splitlines())) <= columns

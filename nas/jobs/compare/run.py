@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from nas.jobs.compare.problem import Problem
 from nas.jobs.compare.settings import DEFAULT_STRATEGIES, CompareSettings
 from nas.objectives import Values, hypervolume
-from nas.strategies import RandomSearch, Strategy, make_strategy
+from nas.strategies import RandomSearch, Strategy, make_strategy, read_options, typed
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 
@@ -58,16 +59,18 @@ def compare_strategies(
 ) -> Comparison:
     """Run them all; a default strategy that is not made for so many evaluations is left out, and said to be.
 
-    Raises UserError for a strategy that was named and cannot be made.
+    Raises UserError for a strategy that was named and cannot be made, and an option that none of them has.
     """
     traces: dict[str, list[Trace]] = {}
     skipped: dict[str, str] = {}
     names = settings.strategies or DEFAULT_STRATEGIES
+    if settings.strategy_options:
+        _require_taken(settings, problem, names)
     for number, name in enumerate(names):
         for seed in range(settings.seeds):
             progress(f"{name}, seed {seed}", number * settings.seeds + seed, len(names) * settings.seeds)
             try:
-                strategy = _made(name, problem, seed, settings.evaluations)
+                strategy = _made(name, problem, seed, settings)
             except UserError as error:
                 if settings.strategies:
                     raise
@@ -78,10 +81,26 @@ def compare_strategies(
     return Comparison(traces, skipped)
 
 
-def _made(name: str, problem: Problem, seed: int, evaluations: int) -> Strategy:
+def _made(name: str, problem: Problem, seed: int, settings: CompareSettings) -> Strategy:
+    """Return a strategy with those of the options given that it has."""
     if name == RANDOM and problem.rows is not None:
         return RandomRows(problem, seed)
-    return make_strategy(name, problem.objective, seed, evaluations)
+    made = make_strategy(name, problem.objective, seed, settings.evaluations)
+    has = made.choosable
+    mine = {key: value for key, value in read_options(settings.strategy_options).items() if key in has}
+    return made.with_settings(typed(name, mine, has)) if mine else made
+
+
+def _require_taken(settings: CompareSettings, problem: Problem, names: Sequence[str]) -> None:
+    """Raise UserError for an option that none of the strategies has, naming the settings of each."""
+    known: dict[str, Sequence[str]] = {}
+    for name in names:
+        with suppress(UserError):  # it is left out, or refused in its turn
+            known[name] = tuple(make_strategy(name, problem.objective, 0, settings.evaluations).choosable)
+    for key in read_options(settings.strategy_options):
+        if not any(key in has for has in known.values()):
+            each = "; ".join(f"{name} has {', '.join(has) or 'none'}" for name, has in known.items())
+            raise UserError(f"no strategy compared has the setting {key[:40]!r}: {each}")
 
 
 def run_strategy(strategy: Strategy, problem: Problem, evaluations: int) -> Trace:

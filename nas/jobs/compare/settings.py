@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from nas.options import BUDGET, DATA, SPACE_NAME, STRATEGY, Option
+from nas.options import BUDGET, DATA, SPACE_NAME, STRATEGY, STRATEGY_OPTION, Option
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import parse_duration_ms
 
@@ -36,6 +36,10 @@ class CompareSettings:
         Option(
             "One to compare; repeat it.", panel=STRATEGY, names="--strategy", metavar="NAME", otherwise="all that fit"
         ),
+    ] = ()
+    strategy_options: Annotated[
+        tuple[str, ...],
+        replace(STRATEGY_OPTION, help="A setting of those strategies that have it: population=50; may be given again."),
     ] = ()
     device: Annotated[str | None, Option("Latency in the place of multiply-adds.", panel=BUDGET, metavar="DEVICE")] = (
         None
@@ -70,4 +74,7 @@ class CompareSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
-        return asdict(self) | {"strategies": list(self.strategies)}
+        plain = asdict(self) | {"strategies": list(self.strategies)}
+        if not plain.pop("strategy_options"):
+            return plain
+        return plain | {"strategy_options": list(self.strategy_options)}

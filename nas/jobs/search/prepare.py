@@ -58,7 +58,14 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     if settings.head is not None and scoring.trains:
         raise UserError("a search with a head ranks backbones by their predicted ImageNet accuracy: leave --data out")
     priced = price(settings, scoring.scorable(load_space(settings.space)))
-    strategy = make_strategy(settings.strategy, priced.objective, settings.seed, settings.evaluations, scoring.learnt)
+    strategy = make_strategy(
+        settings.strategy,
+        priced.objective,
+        settings.seed,
+        settings.evaluations,
+        scoring.learnt,
+        settings.strategy_options,
+    )
     return PreparedSearch(**vars(priced), scoring=scoring, strategy=strategy)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from nas.objectives import metric
-from nas.options import BUDGET, ENGINE, EXTRAPOLATE, HEAD, SEED, SPACE, STRATEGY, Internal, Option
+from nas.options import BUDGET, ENGINE, EXTRAPOLATE, HEAD, SEED, SPACE, STRATEGY, STRATEGY_OPTION, Internal, Option
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import parse_duration_ms
 
@@ -69,6 +69,7 @@ class SearchSettings:
             otherwise="evolution, after differentiable training learnt",
         ),
     ] = "evolution"
+    strategy_options: Annotated[tuple[str, ...], STRATEGY_OPTION] = ()
     seed: Annotated[int, replace(SEED, panel=STRATEGY)] = 0
     evaluations: Annotated[
         int,
@@ -127,6 +128,7 @@ class SearchSettings:
         if self.head is not None and counted:
             raise UserError(f"--front {counted[0]} is of the backbone alone: with --head the front is latency or madds")
         object.__setattr__(self, "front", tuple(names))
+        object.__setattr__(self, "strategy_options", tuple(self.strategy_options))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values; those of one budget and the usual front say only that."""
@@ -156,6 +158,8 @@ class SearchSettings:
             plain["early_stopping"] = True
         if self.only_supported:
             plain["only_supported"] = True
+        if self.strategy_options:
+            plain["strategy_options"] = list(self.strategy_options)
         return plain
 
 
