@@ -2,6 +2,9 @@
 
     python -m benchmarks.train_step [--network mobilenet_v3_large] [--image-size 64] [--batch 32] [--variants ...]
 
+NETWORK may be `space:NAME`, a network drawn from a search space, or `supernet:NAME`, whose steps train a network each,
+drawn anew but alike for every variant.
+
 "torch" in a variant's name means torch's own depthwise gradients and memory as the C library has it, as everything was
 before those; the others use `searchspace.modules.depthwise` and keep freed memory, as training does.
 
@@ -20,17 +23,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from unittest.mock import patch
 
+import numpy as np
 import torch
+from torch import nn
 
 from nas.data import Batch
+from nas.supernets.modes import single_path
+from nas.supernets.training import SupernetInTraining, steps_of
 from nas.training.execution import Execution
 from nas.training.memory import keep_freed_memory
 from nas.training.optimizers import build_optimizer
 from nas.training.recipes import recipe
-from nas.training.step import training_step
+from nas.training.step import TakeStep, training_step
 from searchspace.low_resolution import for_images
 from searchspace.modules import build_network, depthwise
 from searchspace.resolve import resolve_network
+from searchspace.space import load_space
+from searchspace.supernet import Supernet
 
 VARIANTS: dict[str, dict[str, bool]] = {
     "eager": {"channels_last": False},
@@ -55,11 +64,26 @@ def plain_gradients() -> Iterator[None]:
         yield
 
 
+def made(network: str, image_size: int) -> tuple[nn.Module, TakeStep]:
+    """Return what is trained for 10 classes, and its step."""
+    kind, _, name = network.partition(":")
+    if kind == "supernet":
+        space = load_space(name).with_classes(10)
+        step = steps_of(single_path(space), seed=0, total_steps=1000)
+        return SupernetInTraining(Supernet(space, seed=0, classes=10, image_size=image_size)), step
+    if kind == "space":
+        space = load_space(name)
+        architecture = space.decode(space.sample(np.random.default_rng(0), 1)[0])
+    else:
+        architecture = resolve_network(network)
+    return build_network(for_images(architecture, image_size).with_classes(10), seed=0), training_step
+
+
 def prepared_step(
     network: str, image_size: int, batch_size: int, execution: Execution, plain: bool = False
 ) -> Callable[[], None]:
-    architecture = for_images(resolve_network(network), image_size).with_classes(10)
-    module = execution.prepare(build_network(architecture, seed=0)).train()
+    module, take_step = made(network, image_size)
+    module = execution.prepare(module).train()
     forward = execution.compiled(module)
     optimizer = build_optimizer(module, recipe("short"))
     generator = torch.Generator().manual_seed(0)
@@ -69,7 +93,7 @@ def prepared_step(
     def step() -> None:
         keep_freed_memory(not plain)
         with plain_gradients() if plain else nullcontext():
-            training_step(forward, optimizer, batch, execution)
+            take_step(forward, optimizer, batch, execution)
         if execution.device.startswith("cuda"):
             torch.cuda.synchronize()
 

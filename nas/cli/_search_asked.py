@@ -130,9 +130,6 @@ def _pretrained(space: str | None, weights: str | None, image_size: int | None) 
 
     if weights is None and not (space or "").startswith(AROUND):
         return space or "mobile", None
-    from nas.supernets.pretrained import at_size, space_around, weights_of
+    from nas.supernets.pretrained import space_and_weights
 
-    if space is None:
-        assert weights is not None
-        return space_around(weights, image_size), weights
-    return at_size(space, image_size), weights or weights_of(space)
+    return space_and_weights(space, weights, image_size, "mobile")

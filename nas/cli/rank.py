@@ -20,12 +20,9 @@ from nas.supernets.settings import SupernetSettings
     RunOptions,
     mode={"help": "single-path, fair, sandwich or shrinking."},
     out={"otherwise": "runs/rank-SPACE-DATA"},
-    # There is no winner to train, and no other network to start from.
+    # There is no winner to train.
     winner_epochs=None,
     from_scratch=None,
-    weights=None,
-    teacher_epochs=None,
-    teacher_share=None,
 )
 def rank(given: Given, json: JsonOption = False) -> None:
     """Compare a supernet's ranking of networks with the truth.
@@ -37,6 +34,7 @@ def rank(given: Given, json: JsonOption = False) -> None:
     [bold]Examples[/bold]
 
       nas rank --data digits --space mobile
+      nas rank --data imagefolder:PATH --weights mobilenet_v2.tflite --image-size 96
       nas rank --data cifar10:PATH --space macro --against macro_space_cifar10.csv --networks 300
       nas rank --resume runs/NAME                  go on after an interruption
     """
@@ -46,7 +44,7 @@ def rank(given: Given, json: JsonOption = False) -> None:
     from nas.runs import RunFolder, run_place
 
     run, resume = run_to_resume(given, "rank"), given["resume"]
-    settings = given.make(RankSettings, supernet=given.make(SupernetSettings)) if run is None else _started_with(run)
+    settings = _asked(given) if run is None else _started_with(run)
     default = f"rank-{Path(settings.space).stem}-{settings.supernet.data.partition(':')[0]}"
     place = run_place(out=given["run"] or given["out"], name=None, default=default, resume=resume)
     inputs = open_inputs(settings)
@@ -64,6 +62,15 @@ def rank(given: Given, json: JsonOption = False) -> None:
         print_json(result)
     else:
         _print_result(result, folder.path)
+
+
+def _asked(given: Given) -> RankSettings:
+    """Return what the options ask for: pretrained weights bring a space along, and so does `around:RUN` its weights."""
+    from nas.supernets.pretrained import space_and_weights
+
+    space = given["space"] if given.was_given("space") else None
+    space, weights = space_and_weights(space, given["weights"], given["image_size"], given["space"])
+    return given.make(RankSettings, space=space, supernet=given.make(SupernetSettings, weights=weights))
 
 
 def _started_with(run: StartedRun) -> RankSettings:

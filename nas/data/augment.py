@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,13 @@ from searchspace.support.optional import optional_import
 # Area of the random crop as a share of the image, Inception preprocessing (Szegedy et al. 2015; facts of
 # MobileNetV3 §6.1.1 name the same).
 INCEPTION_CROP_AREA = (0.08, 1.0)
-# Evaluation cuts the centre of an image scaled to 8/7 of the network's side: 256 pixels for 224.
-CENTRE_MARGIN = 8 / 7
+# Evaluation cuts the centre out of a larger image: 224 pixels of 256.
+CENTRE_CROP = 0.875
+
+
+def scaled_side(size: int, crop: float) -> int:
+    """Return the side of the scaled image of which the centre is cut out: 256 pixels for 224 and a crop of 0.875."""
+    return math.ceil(round(size / crop, 6))  # rounded: 96 / (96 / 110) is a little above 110
 
 
 @dataclass(frozen=True, kw_only=True)

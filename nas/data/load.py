@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from nas.data import _splits
 from nas.data._cache import Progress, decode_items
 from nas.data._items import Items
 from nas.data._sources import Source, open_source
-from nas.data.augment import CENTRE_MARGIN, Augmentation
+from nas.data.augment import CENTRE_CROP, Augmentation, scaled_side
 from nas.data.batches import MemorySplit, Split
 from nas.data.streaming import StreamedSplit
 from searchspace.low_resolution import size_to_run_at
@@ -24,13 +25,29 @@ _LOG = logging.getLogger(__name__)
 DECODED_LIMIT_BYTES = 4 * 2**30
 
 
+class Prepared(Protocol):
+    """How weights expect their images: what `nas.weights.Preparation` says of them."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel, in [0, 1]."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel, in [0, 1]."""
+
+    @property
+    def crop(self) -> float:
+        """Side of the centre crop over that of the scaled image."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """A loaded data set: its classes, the statistics it is normalised with, and the splits a search may see.
 
     `numbered` says that the classes are bare indices, `has_test` that the data set brings a test part of its own,
     `notes` are sentences about what was left out of it. The test split is deliberately no field: only `test_split()`
-    opens it.
+    opens it. `crop` is the side of the centre crop over that of the scaled image, 1 where nothing is cut off.
     """
 
     spec: str
@@ -38,6 +55,7 @@ class Data:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: float
     train: Split
     search: Split
     numbered: bool
@@ -62,7 +80,7 @@ def load_data(
     subset: int | None = None,
     *,
     resolution: int = 224,
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    preparation: Prepared | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> Data:
@@ -71,7 +89,8 @@ def load_data(
     `image_size` defaults to the network's `resolution`, and for sets of images smaller than 64 pixels to their own
     side where that is smaller (`searchspace.low_resolution.size_to_run_at`). `seed` draws the search split from
     the training images; the test images are the same for every seed. `subset` keeps that many training and at
-    most that many test images. `statistics` (mean, std per channel in [0, 1]) replaces the data set's own.
+    most that many test images. `preparation` is that of weights: its mean and deviation replace the data set's own, and
+    its crop the centre crop of large images; images smaller than 64 pixels are never cropped.
     What was left out is logged as a warning, unless `quiet`, and stands in the result's `notes`.
     Raises UserError naming what is wrong with the specification, a folder or an image.
     """
@@ -81,8 +100,9 @@ def load_data(
     size = image_size if image_size is not None else size_to_run_at(resolution, source.native_size)
     if size < 1:
         raise UserError(f"the image size is {size}, expected a positive number of pixels")
-    mean, std = statistics or source.statistics
-    stored = source.native_size or int(np.ceil(size * CENTRE_MARGIN))
+    mean, std = (preparation.mean, preparation.std) if preparation is not None else source.statistics
+    crop = 1.0 if source.native_size else preparation.crop if preparation is not None else CENTRE_CROP
+    stored = source.native_size or scaled_side(size, crop)
     augmentation = Augmentation(
         image_size=size, stored_size=stored, shift=source.shift, flip=source.flip, mean=mean, std=std
     )
@@ -93,6 +113,7 @@ def load_data(
         image_size=size,
         mean=mean,
         std=std,
+        crop=crop,
         train=train,
         search=search,
         numbered=source.parts.numbered,
@@ -100,7 +121,7 @@ def load_data(
         notes=source.parts.notes,
         _open_test=open_test,
         _load_at=lambda other: load_data(
-            spec, other, seed, subset, statistics=statistics, progress=progress, quiet=True
+            spec, other, seed, subset, preparation=preparation, progress=progress, quiet=True
         ),
     )
 

@@ -21,7 +21,8 @@ class SupernetEvaluator:
     """Scores the networks of a supernet's space on images of the search split, never on test images.
 
     Each network is extracted, gets batch-norm statistics of its own from training images, and classifies
-    `search_images` images drawn once by `seed`. `facts` tells how the supernet was trained.
+    `search_images` images drawn once by `seed`; the statistics are measured on `calibration_images`. `facts` tells how
+    the supernet was trained.
     """
 
     def __init__(
@@ -31,13 +32,14 @@ class SupernetEvaluator:
         *,
         seed: int = 0,
         search_images: int = 1000,
+        calibration_images: int | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
-        from nas.supernets.training import calibration_batches
+        from nas.supernets.training import CALIBRATION_IMAGES, calibration_batches
 
         self.supernet = supernet
         self.spec = data.spec
-        self._calibration = calibration_batches(data, seed)
+        self._calibration = calibration_batches(data, seed, calibration_images or CALIBRATION_IMAGES)
         self._batches = _drawn(data, search_images, seed)
         self._facts = dict(facts or {})
 

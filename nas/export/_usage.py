@@ -63,6 +63,7 @@ class Usage:
             "range": "pixels scaled to [0, 1], minus mean, over std, for each of the channels",
             "mean": list(prepared.mean),
             "std": list(prepared.std),
+            "crop": prepared.crop,
             "resize": _resize_rule(prepared.crop, size),
         }  # fmt: skip
         quantised = {"quantisation": "scale and zero point of the tensor"} if dtype == "int8" else {}
@@ -83,18 +84,19 @@ class Usage:
 def _resize_rule(crop: float, size: int) -> str:
     if crop == 1:
         return f"resized to {size} x {size}, bilinear with antialiasing"
-    return f"shorter side resized to {round(size / crop)}, bilinear with antialiasing; centre {size} x {size} cut out"
+    from nas.data.augment import scaled_side
+
+    return (
+        f"shorter side resized to {scaled_side(size, crop)}, bilinear with antialiasing; centre {size} x {size} cut out"
+    )
 
 
 def preparation_of(data: Data) -> Preparation:
     """Return how a data set's images are prepared for evaluation."""
     from nas.weights import Preparation
 
-    augmentation = getattr(data.train, "augmentation", None)
-    cropped = augmentation is not None and augmentation.crops_to_size and augmentation.stored_size > data.image_size
-    crop = data.image_size / augmentation.stored_size if cropped and augmentation is not None else 1.0
     mean, std = (_three(values) for values in (data.mean, data.std))
-    return Preparation(mean=mean, std=std, image_size=data.image_size, crop=crop)
+    return Preparation(mean=mean, std=std, image_size=data.image_size, crop=data.crop)
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

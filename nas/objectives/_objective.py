@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from nas.objectives._costs import Cost, JointCost
 from nas.objectives._metrics import METRICS, Metric, metric
 from nas.objectives._results import Results, Values
+from nas.objectives._stepping import stepped_down
 from searchspace.choices import Genotypes
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import milliseconds
 
+_REDRAWN = 0.1  # of the kernels, around a network
+_LOWEST = 0.95  # of the budget, for what is drawn around a network
 _DRAWS = 32  # uniform draws for one affordable network
 _PULLS = 8  # tries to bring an unaffordable network under the ceiling before the fastest one takes its place
 
@@ -39,8 +42,8 @@ class Objective:
     """A budget over the networks of one space on one device.
 
     `ceiling` says up to how many times the budget networks are evaluated for the front (1: none above it). With
-    `around`, a genotype of shape (choices,), networks are drawn as smaller forms of that one, most of them near it or
-    near the ceiling: uniform draws from the smaller forms of a network are nearly all far too small.
+    `around`, a genotype of shape (choices,), networks are drawn as smaller forms of that one, from a little below the
+    budget up to the ceiling: uniform draws from the smaller forms of a network are nearly all far too small.
     """
 
     def __init__(self, cost: Cost, budget_ms: float, ceiling: float = 1.5, around: Genotypes | None = None) -> None:
@@ -50,6 +53,7 @@ class Objective:
         self.space = cost.space
         self.budget_ms = budget_ms
         self.ceiling_ms = max(1.0, ceiling) * budget_ms
+        self._kernels = np.array([choice.path.endswith("kernel") for choice in self.space.choices])
         extremes = cost.extremes()
         self.fastest = extremes.fastest
         lowest_ms, self.highest_ms = map(float, self.high_ms(np.stack([extremes.fastest, extremes.slowest])))
@@ -106,13 +110,15 @@ class Objective:
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n affordable genotypes, shape (n, choices): of some uniform draws each time the first affordable one.
 
-        Where none of them is, the last is pulled under the ceiling. Around a network each draw keeps a share of its
-        choices, drawn too, and is pulled under the ceiling.
+        Where none of them is, the last is pulled under the ceiling. Around a network each draw has a limit of its own
+        and steps down to it from the network, of which a few kernels are drawn anew.
         """
         if self.around is not None:
-            drawn = self.space.sample(rng, n)
-            changed = rng.random(drawn.shape) < rng.random((n, 1)) ** 2
-            return self.pull(rng, self.space.canonical(np.where(changed, drawn, self.around)))
+            redrawn = self._kernels & (rng.random((n, len(self._kernels))) < _REDRAWN)
+            start = self.space.canonical(np.where(redrawn, self.space.sample(rng, n), self.around))
+            highest = min(self.ceiling_ms, float(self.high_ms(self.around[None])[0]))
+            lowest = min(_LOWEST * self.budget_ms, highest)
+            return self._stepped(rng, start, rng.uniform(lowest, highest, n))
         drawn = self.space.sample(rng, n * _DRAWS)
         affordable = self.affordable(drawn).reshape(n, _DRAWS)
         first = np.where(affordable.any(axis=1), affordable.argmax(axis=1), _DRAWS - 1)
@@ -122,8 +128,10 @@ class Objective:
         """Bring unaffordable genotypes under the ceiling, by giving random choices the fastest network's value.
 
         The share of choices given up grows from try to try and ends with the fastest network itself, so that this
-        ends however tight the budget; affordable genotypes stay as they are.
+        ends however tight the budget; affordable genotypes stay as they are. Around a network they step down instead.
         """
+        if self.around is not None:
+            return self._stepped(rng, genotypes, np.full(len(genotypes), self.ceiling_ms))
         pulled = np.array(genotypes)
         for attempt in range(1, _PULLS + 1):
             over_budget = np.flatnonzero(~self.affordable(pulled))
@@ -132,6 +140,9 @@ class Objective:
             given_up = rng.random((len(over_budget), pulled.shape[1])) < (attempt / _PULLS) ** 2
             pulled[over_budget] = self.space.canonical(np.where(given_up, self.fastest, pulled[over_budget]))
         return pulled
+
+    def _stepped(self, rng: np.random.Generator, genotypes: Genotypes, limits_ms: Values) -> Genotypes:
+        return stepped_down(self.space, genotypes, self.fastest, limits_ms, self.high_ms, rng)
 
     def best(self, results: Results) -> int | None:
         """Return the index of the most accurate network within the budget, the faster one of equals; None if none."""

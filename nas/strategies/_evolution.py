@@ -76,7 +76,9 @@ class RegularisedEvolution(Strategy):
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         fresh = len(self._living) < self.population
-        return self._affordable(rng, self.space.sample if fresh else self._children, n)
+        # Around a network, uniform draws are far from what it computes.
+        drawn = self.space.sample if self.objective.around is None else self.objective.sample
+        return self._affordable(rng, drawn if fresh else self._children, n)
 
     def _children(self, rng: np.random.Generator, n: int) -> Genotypes:
         target_ms = self._targets(n, rng)

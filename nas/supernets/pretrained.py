@@ -78,6 +78,25 @@ def pretrained_weights(settings: SupernetSettings, space: str) -> Weights | None
     return opened
 
 
+def open_images(settings: SupernetSettings, space: str) -> tuple[Data, Weights | None]:
+    """Load the images for a space's networks, at its largest resolution, and the weights to start from where given.
+
+    Pretrained weights keep their strides: images are brought to the network's size, and prepared as the weights expect.
+    Raises UserError for whatever is wrong with the images, the weights or the space.
+    """
+    from nas.data import load_data
+
+    resolution = max(load_space(space).spec.resolutions)
+    weights = pretrained_weights(settings, space)
+    size, prepared = settings.image_size, None
+    if weights is not None:
+        size, prepared = size or resolution, weights.info.preparation
+        if size < SMALL_PX:
+            raise UserError(f"images of {size} pixels are too small for a pretrained network: --image-size {SMALL_PX}")
+    data = load_data(settings.data, size, settings.seed, settings.subset, resolution=resolution, preparation=prepared)
+    return data, weights
+
+
 def network_name(weights: str) -> str:
     """Return the name of the reference network that a file holds, else the network's compact text."""
     from nas.training.start import find_weights
@@ -94,6 +113,18 @@ def network_name(weights: str) -> str:
 def space_around(weights: str, image_size: int | None) -> str:
     """Return the name of the space around a file's network, at the resolution of the images."""
     return at_size(f"{AROUND}{network_name(weights)}", image_size)
+
+
+def space_and_weights(
+    space: str | None, weights: str | None, image_size: int | None, default: str
+) -> tuple[str, str | None]:
+    """Return the space of a supernet on images and the weights it starts from: those given, or those of `around:RUN`.
+
+    Without a space it is the one around the weights' network, without either `default`.
+    """
+    if space is None:
+        return (default, None) if weights is None else (space_around(weights, image_size), weights)
+    return at_size(space, image_size), weights or weights_of(space)
 
 
 def at_size(space: str, image_size: int | None) -> str:

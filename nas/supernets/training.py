@@ -32,6 +32,7 @@ from searchspace.supernet import Supernet, recalibrate, resized
 
 WATCHED_NETWORKS = 3  # evaluated after each epoch, to see that training gets somewhere
 CALIBRATION_IMAGES = 512
+TYPICAL_NETWORKS = 9
 
 
 class SupernetInTraining(nn.Module):
@@ -47,6 +48,12 @@ class SupernetInTraining(nn.Module):
         super().__init__()
         self.supernet = supernet
         self.register_buffer("steps_taken", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def madds(self) -> float:
+        """Multiply-adds of a forward pass of one image through a typical network of the space: the median of a few."""
+        drawn = self.supernet.space.sample(np.random.default_rng(0), TYPICAL_NETWORKS)
+        return float(np.median([self.supernet.runs_as(genotype).madds for genotype in drawn]))
 
     def forward(self, images: Tensor, genotype: Genotypes) -> Tensor:
         """Map images (batch, 3, size, size) to the logits of one network: what a wrapper of this module calls."""

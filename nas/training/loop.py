@@ -32,10 +32,10 @@ from nas.training.step import (
     LOSS_CHECK_STEPS,
     TakeStep,
     apply_recipe_to_layers,
+    madds_of,
     on_device,
     training_step,
 )
-from searchspace.modules import Network
 
 
 class TrainingData(Protocol):
@@ -117,7 +117,7 @@ class _Run:
         self.precision_asked = execution.bf16
         self.split = on_device(data.train, execution)
         self.batch_size = min(recipe.batch_size, len(data.train))
-        self.execution = execution.for_steps_of(self.batch_size * _madds(network))
+        self.execution = execution.for_steps_of(self.batch_size * madds_of(network))
         self.steps = self.split.steps_per_epoch(self.batch_size)
         apply_recipe_to_layers(network, recipe, self.steps * recipe.epochs)
         self.optimizer = build_optimizer(network, recipe)
@@ -249,8 +249,3 @@ class _Run:
 
     def _no_totals(self) -> Tensor:
         return torch.zeros(3, dtype=torch.float64, device=self.execution.device)
-
-
-def _madds(network: nn.Module) -> float:
-    """Return the multiply-adds of an image; 0 for supernets, which are trained in float32 unless asked otherwise."""
-    return float(network.architecture.madds) if isinstance(network, Network) else 0.0

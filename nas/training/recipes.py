@@ -242,15 +242,19 @@ def supernet(epochs: int = 15) -> Recipe:
 
 
 def pretrained_supernet(epochs: int = 10) -> Recipe:
-    """Return our own recipe for shared weights that start as a pretrained network."""
+    """Return our own recipe for shared weights that start as a pretrained network.
+
+    Hardly tuned: 20 steps from MobileNetV2 fine-tuned on CIFAR-10 at 96 px brought the mean loss of 8 networks at half
+    of its latency from 3.68 to 3.05, with AdamW at 0.0003 to 3.25, with Nesterov SGD at 0.005 to 3.30; the network
+    itself then got 69, 76 and 72 % of 128 images (one seed).
+    """
     return Recipe(
         name="pretrained-supernet",
-        source="this project, tuned on CIFAR-10 at 96 px (docs/pretrained.md)",
+        source="this project, one short comparison on CIFAR-10 at 96 px",
         epochs=epochs,
         batch_size=32,
-        optimizer=OptimizerKind.SGD,
-        learning_rate=0.005,
-        nesterov=True,
+        optimizer=OptimizerKind.ADAMW,
+        learning_rate=0.001,
         weight_decay=4e-5,
         schedule=ScheduleKind.COSINE,
         warmup_epochs=min(1.0, epochs / 5),

@@ -12,6 +12,7 @@ from nas.tasks import CLASSIFICATION, Task
 from nas.training.execution import Execution
 from nas.training.optimizers import clip_gradients
 from nas.training.recipes import Recipe
+from searchspace.modules import Network
 
 # Reading the loss makes a GPU wait for its queue, so it happens once in this many steps.
 LOSS_CHECK_STEPS = 20
@@ -43,6 +44,22 @@ class ConfiguresLayers(Protocol):
 
     def configure_layers(self, *, dropout: float, batch_norm_momentum: float) -> None:
         """Set the dropout and the batch-norm momentum of the layers that run."""
+
+
+@runtime_checkable
+class CountsMadds(Protocol):
+    """A module other than a plain network that knows what a forward pass of an image costs."""
+
+    @property
+    def madds(self) -> float:
+        """Multiply-adds of a forward pass of one image."""
+
+
+def madds_of(network: nn.Module) -> float:
+    """Return the multiply-adds of a forward pass of one image, 0 for modules that do not say."""
+    if isinstance(network, Network):
+        return float(network.architecture.madds)
+    return network.madds if isinstance(network, CountsMadds) else 0.0
 
 
 def training_step(

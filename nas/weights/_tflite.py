@@ -13,7 +13,7 @@ import torch
 from latency_lut.tflite.read import Operator, Tensor, TFLiteGraph, read_graph
 from nas.weights._tflite_metadata import Described, describe
 from nas.weights.file_layers import FileLayer
-from nas.weights.info import Preparation
+from nas.weights.info import IMAGENET_CROP, Preparation
 from searchspace.architecture import Activation
 from searchspace.support.errors import UserError
 
@@ -73,6 +73,7 @@ def _side(graph: TFLiteGraph, path: Path) -> int:
 
 def _preparation(tensor: Tensor, side: int, described: Described) -> tuple[Preparation | None, tuple[str, ...]]:
     """Return how inputs are scaled: as the metadata says, else as a quantised input is; and what was assumed."""
+    crop = IMAGENET_CROP if described.crop is None else described.crop
     if (
         not (described.own and described.mean is not None)
         and tensor.dtype in _LOWEST
@@ -81,11 +82,11 @@ def _preparation(tensor: Tensor, side: int, described: Described) -> tuple[Prepa
     ):
         scale, zero = float(tensor.scale[0]), int(tensor.zero_point[0])
         mean, std = (zero - _LOWEST[tensor.dtype]) / 255, 1 / (255 * scale)
-        return Preparation(mean=(mean,) * 3, std=(std,) * 3, image_size=side), ()
+        return Preparation(mean=(mean,) * 3, std=(std,) * 3, image_size=side, crop=crop), ()
     if described.mean is not None and described.std is not None:
         # The metadata speaks of pixels from 0 to 255.
         in_unit = [_three([value / 255 for value in values]) for values in (described.mean, described.std)]
-        return Preparation(mean=in_unit[0], std=in_unit[1], image_size=side), ()
+        return Preparation(mean=in_unit[0], std=in_unit[1], image_size=side, crop=crop), ()
     if described.own:
         return None, ()
     note = "the file does not say how inputs are scaled; [-1, 1] is assumed, as for TensorFlow's MobileNets"

@@ -27,19 +27,21 @@ _NORMALIZATION = 1
 class Described:
     """Mean and standard deviation of pixels from 0 to 255 (1 or 3 numbers), and the labels; None where not said.
 
-    `own` marks a file that this project exported.
+    `own` marks a file that this project exported; `crop`, which only those say, is the side of the centre crop over
+    that of the scaled image.
     """
 
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
     own: bool = False
+    crop: float | None = None
 
 
 def describe(entries: Mapping[str, bytes], path: Path) -> Described:
     """Return what a file's metadata buffers say of it; raises UserError for a damaged table."""
     labels = _labels(entries.get("nas.labels"), path)
-    own = "nas.weights" in entries
+    own, crop = "nas.weights" in entries, _crop(entries.get("nas.usage"), path)
     if not entries.get(NAME):
         return Described(labels=labels, own=own)
     table = optional_import("flatbuffers.table", purpose="reading a TFLite file", extra="litert").Table
@@ -52,7 +54,7 @@ def describe(entries: Mapping[str, bytes], path: Path) -> Described:
             if not kind or not place or content[kind + unit.Pos] != _NORMALIZATION:
                 continue
             options = table(content, unit.Indirect(place + unit.Pos))
-            return Described(_floats(options, _MEAN), _floats(options, _STD), labels, own)
+            return Described(_floats(options, _MEAN), _floats(options, _STD), labels, own, crop)
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: the metadata of the TFLite file is damaged ({error})") from None
     return Described(labels=labels, own=own)
@@ -76,6 +78,19 @@ def _floats(options: Any, field: int) -> tuple[float, ...] | None:
     if not offset or options.VectorLen(offset) not in (1, 3):
         return None
     return struct.unpack_from(f"<{options.VectorLen(offset)}f", options.Bytes, options.Vector(offset))
+
+
+def _crop(data: bytes | None, path: Path) -> float | None:
+    """Return the crop that this project's own exports keep with the rest of how to use them."""
+    if data is None:
+        return None
+    try:
+        crop = json.loads(data)["input"].get("crop")
+        if crop is None or (isinstance(crop, int | float) and 0 < crop <= 1):
+            return None if crop is None else float(crop)
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        pass
+    raise UserError(f"{path}: what the TFLite file says of its use is damaged")
 
 
 def _labels(data: bytes | None, path: Path) -> tuple[str, ...] | None:

@@ -37,11 +37,6 @@ class Preparation:
         if not whole or min(self.std) <= 0 or not 0 < self.crop <= 1 or self.image_size < 1:
             raise UserError(f"an input preparation that cannot be: {asdict(self)}")
 
-    @property
-    def statistics(self) -> tuple[Channels, Channels]:
-        """Mean and standard deviation, as `nas.data.load_data` takes them."""
-        return self.mean, self.std
-
     def as_dict(self) -> dict[str, Any]:
         """Return the preparation as JSON-ready values."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}

@@ -20,7 +20,9 @@ from nas.data import Data, MemorySplit, Shard, load_data, sample
 from nas.data._items import Items
 from nas.data._prefetch import prefetched
 from nas.data._splits import draw, take_subset, train_and_search
+from nas.data.augment import scaled_side
 from nas.data.streaming import StreamedSplit, random_crop_box
+from nas.weights import Preparation
 from searchspace.support.errors import UserError
 
 
@@ -208,6 +210,40 @@ def test_large_images_are_cropped_to_the_network_size(tmp_path: Path) -> None:
     data = load_data(f"imagefolder:{tmp_path}", image_size=28)
     assert next(data.train.train_batches(4, seed=0)).images.shape == (4, 3, 28, 28)
     assert next(iter(data.search.batches(4))).images.shape[1:] == (3, 28, 28)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_evaluation_cuts_the_share_of_the_image_that_the_weights_expect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    for name in ("ant", "bee"):
+        for index in range(12):
+            framed = np.full((40, 40, 3), 255, np.uint8)  # white around a black centre of 20 pixels
+            framed[10:30, 10:30] = 0
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(framed).save(tmp_path / name / f"{index:02d}.png")
+    if not in_memory:
+        monkeypatch.setattr("nas.data.load.DECODED_LIMIT_BYTES", 0)
+
+    def brightness(crop: float, size: int = 20) -> float:
+        prepared = Preparation(mean=(0.0,) * 3, std=(1.0,) * 3, image_size=20, crop=crop)
+        data = load_data(f"imagefolder:{tmp_path}", image_size=20, preparation=prepared).at_size(size)
+        assert data.crop == crop
+        return float(next(iter(data.search.batches(4))).images.mean())
+
+    assert brightness(0.5) == 0.0  # of 40 pixels, not scaled at all
+    assert brightness(0.8) == pytest.approx(1 - 0.5**2 / 0.8**2, abs=0.02)
+    assert brightness(1.0) == pytest.approx(0.75, abs=0.02)
+    assert brightness(1.0, size=24) == pytest.approx(0.75, abs=0.02)
+
+
+def test_the_side_to_scale_to_is_a_whole_number_however_crop_is_rounded() -> None:
+    assert [scaled_side(*pair) for pair in ((224, 0.875), (224, 0.95), (96, 96 / 110), (96, 1.0))] == [
+        256,
+        236,
+        110,
+        96,
+    ]
 
 
 def test_labels_file_names_the_classes(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 from typer.testing import CliRunner
 
@@ -36,7 +38,8 @@ def run(tmp_path: Path) -> tuple[Path, Network]:
 def test_numbers_are_those_of_torch_on_the_images_as_the_weights_expect_them(run: tuple[Path, Network]) -> None:
     folder, network = run
     found = evaluate_network(EvaluateSettings(network=str(folder), data="digits", part=Part.TEST))
-    batch = next(iter(load_data("digits", 16, statistics=(HALF, HALF)).test_split().batches(1000)))
+    prepared = Preparation(mean=HALF, std=HALF, image_size=16)
+    batch = next(iter(load_data("digits", 16, preparation=prepared).test_split().batches(1000)))
     with torch.inference_mode():
         outputs = network(batch.images)
     assert found["count"] == len(batch.labels)
@@ -49,6 +52,30 @@ def test_numbers_are_those_of_torch_on_the_images_as_the_weights_expect_them(run
     assert hits == pytest.approx(found["top1"] * found["count"] / 100)
     three = batch.labels == 3
     assert found["per_class"]["3"]["count"] == int(three.sum())
+
+
+def test_images_are_cropped_as_the_weights_expect(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(8):
+            Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(
+                tmp_path / "images" / name / f"{index}.png"
+            )
+    network = build_network(parse(TINY).with_classes(2), seed=0)
+    losses = {}
+    for crop in (0.5, 1.0):
+        prepared = Preparation(mean=HALF, std=HALF, image_size=16, crop=crop)
+        info = WeightsInfo(source="", labels=("ant", "bee"), preparation=prepared)
+        file = tmp_path / f"{crop}.safetensors"
+        save_weights(network, file, **info.file_notes())
+        settings = EvaluateSettings(
+            network=str(parse(TINY).with_classes(2)), weights=str(file), data=f"imagefolder:{tmp_path / 'images'}"
+        )
+        found = evaluate_network(settings)
+        assert found["preparation"]["crop"] == crop
+        losses[crop] = found["loss"]
+    assert losses[0.5] != losses[1.0]
 
 
 def test_parts(run: tuple[Path, Network]) -> None:

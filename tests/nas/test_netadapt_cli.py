@@ -290,5 +290,5 @@ def test_pretrained_weights_are_for_mobilenet_v2_alone(shared_data: Path) -> Non
     with pytest.raises(UserError, match="first layer that differs is stem "):
         find_initial(SlimSettings(network="mobilenet_v3_large", **given))
     seed = find_initial(SlimSettings(network="mobilenet_v2", **given))
-    assert seed.statistics == ((0.5,) * 3, (0.5,) * 3)
+    assert seed.preparation is not None and seed.preparation.mean == seed.preparation.std == (0.5,) * 3
     assert "classifier kept" in seed.weights and seed.architecture.classes == 999

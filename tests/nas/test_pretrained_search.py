@@ -120,6 +120,30 @@ def test_networks_around_one_are_drawn_near_it_or_near_the_ceiling() -> None:
     assert np.median(near.high_ms(drawn)) > 1.2 * np.median(uniform.high_ms(uniform.sample(rng, 200)))
 
 
+def test_ranking_starts_from_weights(weights: Path, tmp_path: Path) -> None:
+    options = "--data digits --image-size 64 --subset 40 --teacher-epochs 1 --epochs 1 --alone-epochs 1 --networks 10"
+    line = [
+        "rank",
+        *options.split(),
+        "--search-images",
+        "16",
+        "--weights",
+        str(weights),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    ran = CliRunner().invoke(app, [*line, "--json"])
+    assert ran.exit_code == 0, ran.output
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (
+        result["truth"] == "trained alone from the pretrained network's weights, 1 epochs, accuracy on the search split"
+    )
+    kept = (tmp_path / "run" / "settings.yaml").read_text()
+    assert "around:r64" in kept and str(weights) in kept
+    refused = CliRunner().invoke(app, ["rank", "--data", "digits", "--weights", str(weights), "--image-size", "16"])
+    assert refused.exit_code != 0 and "too small" in f"{refused.output}{refused.exception}"
+
+
 def test_weights_mean_nothing_without_images(weights: Path) -> None:
     ran = CliRunner().invoke(app, ["search", "--budget", "5ms", "--weights", str(weights)])
     assert "--data" in f"{ran.output}{ran.exception}"

@@ -21,7 +21,7 @@ from searchspace.modules import build_network
 TINY = "r32,stem_k3_s2_c8_hs,ir_k3_s1_h16_c8_re_se8,head_c16_hs,n3"
 LABELS = ("cat", "dog\nwith a line break", "Äpfel")
 USAGE = Usage(
-    preparation=Preparation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), image_size=64, crop=0.875),
+    preparation=Preparation(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), image_size=64, crop=0.9),
     labels=LABELS,
     origin="a test",
     predicted={"device": "pixel", "table_sha256": "0" * 64, "latency_ms": 1.5, "low_ms": 1.0, "high_ms": 2.0},
@@ -43,6 +43,7 @@ def test_our_own_reader_of_weights_finds_preparation_and_labels(exported):
     assert file.preparation is not None and file.labels == LABELS
     np.testing.assert_allclose(file.preparation.mean, USAGE.preparation.mean, rtol=1e-6)
     np.testing.assert_allclose(file.preparation.std, USAGE.preparation.std, rtol=1e-6)
+    assert file.preparation.crop == 0.9
 
 
 def test_one_json_buffer_holds_all_of_it(exported):
@@ -50,7 +51,7 @@ def test_one_json_buffer_holds_all_of_it(exported):
     told = json.loads(read_graph(path).metadata["nas.usage"])
     assert told == record.usage
     assert told["input"]["layout"] == "NHWC" and told["input"]["shape"] == [1, 32, 32, 3]
-    assert told["input"]["resize"].startswith("shorter side resized to 37") and told["output"]["labels"] == list(LABELS)
+    assert told["input"]["resize"].startswith("shorter side resized to 36") and told["output"]["labels"] == list(LABELS)
     assert told["predicted"]["device"] == "pixel" and told["weights"] == "a test"
     assert told["input"]["dtype"] == ("int8" if record.precision == "int8" else "float32")
 

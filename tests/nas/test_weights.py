@@ -193,7 +193,7 @@ def test_restored_batch_norm_is_the_same_function_and_can_be_trained(shared_data
     network.load_state_dict(opened.state)
     spec = f"imagefolder:{shared_data / 'images' / 'imagenet_samples.zip'}"
     assert opened.info.preparation is not None
-    data = load_data(spec, 96, subset=300, statistics=opened.info.preparation.statistics, quiet=True)
+    data = load_data(spec, 96, subset=300, preparation=opened.info.preparation, quiet=True)
     batch = sample(data.train, 256, 0)
     with torch.no_grad():
         before = network.eval()(batch.images)

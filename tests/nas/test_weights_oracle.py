@@ -9,12 +9,15 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from nas.weights import open_weights
 from searchspace.blocks import Padding
@@ -151,6 +154,131 @@ def test_torchvisions_names_are_put_in_running_order(tmp_path: Path) -> None:
     assert opened.architecture == reference("mobilenet_v2").with_padding(Padding.SYMMETRIC)
     assert torch.equal(opened.state["blocks.16.project.conv.weight"], state["features.17.conv.2.weight"])
     assert torch.equal(opened.state["head.conv.norm.running_var"], state["features.18.1.running_var"])
+
+
+def convolution(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+def named_as_v3(before: int, after: int, kernel: int, stride: int, groups: int, activation: nn.Module) -> nn.Sequential:
+    """Convolution, batch norm and activation as torchvision's MobileNetV3 numbers them, with its epsilon."""
+    norm = nn.BatchNorm2d(after, eps=0.001, momentum=0.01)
+    return nn.Sequential(convolution(before, after, kernel, stride, groups), norm, activation)
+
+
+class TorchvisionSqueeze(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(8, (channels // 4 + 4) // 8 * 8)
+        squeezed += 8 if squeezed < 0.9 * (channels // 4) else 0
+        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate: torch.Tensor = self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu())
+        return x * functional.hardsigmoid(gate)
+
+
+class TorchvisionBlock(nn.Module):
+    """`block` of MobileNetV3, `layers` of MnasNet."""
+
+    def __init__(self, name: str, layers: list[nn.Module], shortcut: bool) -> None:
+        super().__init__()
+        self.add_module(name, nn.Sequential(*layers))
+        self.name, self.shortcut = name, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.get_submodule(self.name)(x)
+        return out + x if self.shortcut else out
+
+
+V3_SMALL = [
+    (3, 16, 16, True, "RE", 2), (3, 72, 24, False, "RE", 2), (3, 88, 24, False, "RE", 1), (5, 96, 40, True, "HS", 2),
+    (5, 240, 40, True, "HS", 1), (5, 240, 40, True, "HS", 1), (5, 120, 48, True, "HS", 1), (5, 144, 48, True, "HS", 1),
+    (5, 288, 96, True, "HS", 2), (5, 576, 96, True, "HS", 1), (5, 576, 96, True, "HS", 1),
+]  # fmt: skip
+V3_LARGE = [
+    (3, 16, 16, False, "RE", 1), (3, 64, 24, False, "RE", 2), (3, 72, 24, False, "RE", 1), (5, 72, 40, True, "RE", 2),
+    (5, 120, 40, True, "RE", 1), (5, 120, 40, True, "RE", 1), (3, 240, 80, False, "HS", 2),
+    (3, 200, 80, False, "HS", 1), (3, 184, 80, False, "HS", 1), (3, 184, 80, False, "HS", 1),
+    (3, 480, 112, True, "HS", 1), (3, 672, 112, True, "HS", 1), (5, 672, 160, True, "HS", 2),
+    (5, 960, 160, True, "HS", 1), (5, 960, 160, True, "HS", 1),
+]  # fmt: skip
+
+
+def torchvision_v3(blocks: list[tuple[int, int, int, bool, str, int]], last: int) -> nn.Module:
+    """MobileNetV3 as torchvision numbers its layers (kernel, expanded, out, squeeze, activation, stride)."""
+    layers: list[nn.Module] = [named_as_v3(3, 16, 3, 2, 1, nn.Hardswish())]
+    before = 16
+    for kernel, expanded, out, squeeze, name, stride in blocks:
+        activation = nn.Hardswish if name == "HS" else nn.ReLU
+        inner: list[nn.Module] = []
+        if expanded != before:
+            inner.append(named_as_v3(before, expanded, 1, 1, 1, activation()))
+        inner.append(named_as_v3(expanded, expanded, kernel, stride, expanded, activation()))
+        inner += [TorchvisionSqueeze(expanded)] if squeeze else []
+        inner.append(named_as_v3(expanded, out, 1, 1, 1, nn.Identity()))
+        layers.append(TorchvisionBlock("block", inner, stride == 1 and out == before))
+        before = out
+    layers.append(named_as_v3(before, 6 * before, 1, 1, 1, nn.Hardswish()))
+    classifier = nn.Sequential(nn.Linear(6 * before, last), nn.Hardswish(), nn.Dropout(), nn.Linear(last, 1000))
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), avgpool=pool, classifier=classifier))
+
+
+def torchvision_mnasnet() -> nn.Module:
+    """MnasNet 1.0 as torchvision numbers its layers."""
+
+    def part(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+        return [convolution(before, after, kernel, stride, groups), nn.BatchNorm2d(after)]
+
+    layers = [*part(3, 32, 3, 2), nn.ReLU(), *part(32, 32, 3, 1, 32), nn.ReLU(), *part(32, 16, 1)]
+    before = 16
+    for out, kernel, stride, ratio, count in (
+        (24, 3, 2, 3, 3), (40, 5, 2, 3, 3), (80, 5, 2, 6, 3), (96, 3, 1, 6, 2), (192, 5, 2, 6, 4), (320, 3, 1, 6, 1)
+    ):  # fmt: skip
+        stack: list[nn.Module] = []
+        for number in range(count):
+            hidden, step = before * ratio, stride if number == 0 else 1
+            inner = [
+                *part(before, hidden, 1), nn.ReLU(), *part(hidden, hidden, kernel, step, hidden), nn.ReLU(),
+                *part(hidden, out, 1),
+            ]  # fmt: skip
+            stack.append(TorchvisionBlock("layers", inner, step == 1 and out == before))
+            before = out
+        layers.append(nn.Sequential(*stack))
+    layers += [*part(320, 1280, 1), nn.ReLU()]
+    pool, classifier = (
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Sequential(nn.Dropout(), nn.Linear(1280, 1000)),
+    )
+    return nn.Sequential(OrderedDict(layers=nn.Sequential(*layers), pool=pool, classifier=classifier))
+
+
+@pytest.mark.parametrize(
+    ("network", "theirs", "tensors"),
+    [
+        ("mobilenet_v3_large", lambda: torchvision_v3(V3_LARGE, 1280), 312),
+        ("mobilenet_v3_small", lambda: torchvision_v3(V3_SMALL, 1024), 244),
+        ("mnasnet_b1", torchvision_mnasnet, 314),
+    ],
+)
+def test_the_mapped_network_computes_what_torchvisions_computes(
+    tmp_path: Path, network: str, theirs: Callable[[], nn.Module], tensors: int
+) -> None:
+    torch.manual_seed(0)
+    made = randomised(theirs())
+    state = made.state_dict()
+    assert len(state) == tensors
+    torch.save(dict(sorted(state.items())), tmp_path / "theirs.pth")
+    opened = open_weights(tmp_path / "theirs.pth", reference(network))
+    assert opened.architecture.padding is Padding.SYMMETRIC
+    assert opened.info.preparation is not None and opened.info.preparation.mean == (0.485, 0.456, 0.406)
+    ours = empty_network(opened.architecture.with_resolution(64))
+    ours.load_state_dict(opened.state)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected, found = made(images), ours.eval()(images)
+    assert (found - expected).abs().max() <= 1e-4 * max(1.0, expected.abs().max().item())
 
 
 def test_pickled_code_and_other_names_are_refused(tmp_path: Path) -> None:

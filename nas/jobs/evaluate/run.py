@@ -70,7 +70,7 @@ def evaluate_network(
         size,
         settings.seed,
         settings.subset,
-        statistics=preparation.statistics if preparation else None,
+        preparation=preparation,
         progress=decoding,
     )
     matching = match_labels(data.classes, classifier.info.labels, classifier.outputs, numbered=data.numbered)
@@ -84,7 +84,7 @@ def evaluate_network(
         "part": part.value,
         **counts.summary(data.classes, classifier.outputs),
         "image_size": size,
-        "preparation": {"mean": list(data.mean), "std": list(data.std), "channel_order": "RGB"},
+        "preparation": {"mean": list(data.mean), "std": list(data.std), "crop": data.crop, "channel_order": "RGB"},
         "labels": matching.how,
         "notes": [*classifier.info.notes, *_unsaid(preparation), *data.notes],
     }

@@ -138,8 +138,7 @@ def _calibration(
     spec = settings.data or _run_settings(settings.network).get("data")
     if not isinstance(spec, str):
         return None, None
-    statistics = prepared.statistics if prepared is not None else None
-    data = load_data(spec, architecture.resolution, settings.seed, statistics=statistics)
+    data = load_data(spec, architecture.resolution, settings.seed, preparation=prepared)
     return calibration_from(data, architecture.resolution, settings.seed), preparation_of(data)
 
 

@@ -28,6 +28,8 @@ from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
 if TYPE_CHECKING:
     from latency_lut import LatencyTable
     from nas.data import Data
+    from nas.supernets.pretrained import Pretrained
+    from nas.weights import Weights
     from searchspace.supernet import Supernet
 
 SCORES = "scores.jsonl"
@@ -42,23 +44,22 @@ class RankInputs:
     space: SearchSpace
     table: LatencyTable
     known: Truth | None
+    weights: Weights | None = None
 
 
 def open_inputs(settings: RankSettings) -> RankInputs:
     """Open all that the settings name; raises UserError for whatever is wrong with it, before anything is written."""
     from latency_lut.devices import load_device
-    from nas.data import load_data
     from nas.supernets.modes import check_mode
+    from nas.supernets.pretrained import open_images
 
     table = load_device(settings.device)
     space = load_space(settings.space)
     check_mode(settings.supernet.mode)
-    images = settings.supernet
-    resolution = max(space.spec.resolutions)
-    data = load_data(images.data, images.image_size, images.seed, images.subset, resolution=resolution)
+    data, weights = open_images(settings.supernet, settings.space)
     space = space.with_classes(len(data.classes))
     known = published(settings.against, space, settings.networks) if settings.against else None
-    return RankInputs(data, space, table, known)
+    return RankInputs(data, space, table, known, weights)
 
 
 def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: Watch | None = None) -> dict[str, Any]:
@@ -68,15 +69,16 @@ def rank(settings: RankSettings, inputs: RankInputs, folder: RunFolder, watch: W
     """
     images, data, space, known = settings.supernet, inputs.data, inputs.space, inputs.known
     watch = watch or Watch()
+    pretrained = None if inputs.weights is None else _fitted(settings, inputs.weights, data, folder, watch)
     epochs = images.epochs_over(len(data.train))
     with watch.stage(f"Training the supernet on {len(data.train):,} images") as report:
         observer = TrainingStage(report, epochs, tensorboard_logs(folder.file(TENSORBOARD) / "supernet"))
-        supernet = trained_supernet(space, data, images, folder, observer=observer).supernet
+        supernet = trained_supernet(space, data, images, folder, observer=observer, pretrained=pretrained).supernet
     evaluator = SupernetEvaluator(supernet, data, seed=images.seed, search_images=images.search_images)
     genotypes = known.genotypes if known else space.sample(np.random.default_rng(NETWORKS_SEED), settings.networks)
     with watch.stage("Scoring networks with the supernet") as report:
         scores = _remembered(folder, "supernet", genotypes, lambda row: _score(evaluator, row), report)
-    truth = known or _trained_alone(settings, data, supernet, genotypes, folder, watch)
+    truth = known or _trained_alone(settings, data, supernet, genotypes, folder, watch, pretrained)
     return write_files(settings, space, inputs.table, truth, scores, folder)
 
 
@@ -92,20 +94,31 @@ def _trained_alone(
     genotypes: Genotypes,
     folder: RunFolder,
     watch: Watch,
+    pretrained: Pretrained | None,
 ) -> Truth:
-    """Train every network on its own, all alike, and take its accuracy on the search split."""
+    """Train every network on its own, all alike, and take its accuracy on the search split.
+
+    It starts at random, or as much of the pretrained network as it holds.
+    """
+    from nas.supernets.training import calibration_batches, extracted
     from nas.training.execution import default_execution
     from nas.training.loop import train
-    from nas.training.recipes import short
+    from nas.training.recipes import fine_tune, short
     from searchspace.modules import build_network
+
+    recipe = (short if pretrained is None else fine_tune)(settings.alone_epochs)
+    begun = None if pretrained is None else _starting_as(pretrained, supernet, settings.supernet.seed)
 
     def top1(genotype: Genotypes) -> dict[str, float]:
         architecture = supernet.runs_as(genotype)
-        network = build_network(architecture, seed=settings.supernet.seed)
+        if begun is None:
+            network = build_network(architecture, seed=settings.supernet.seed)
+        else:
+            network = extracted(begun, genotype, calibration_batches(data, settings.supernet.seed))
         history = train(
             network,
             data.at_size(architecture.resolution),
-            short(settings.alone_epochs),
+            recipe,
             seed=settings.supernet.seed,
             execution=default_execution(settings.supernet.torch_device),
         )
@@ -113,8 +126,30 @@ def _trained_alone(
 
     with watch.stage("Training every network alone") as report:
         found = _remembered(folder, "alone", genotypes, top1, report)
-    source = f"trained alone, {settings.alone_epochs} epochs, accuracy on the search split"
+    start = "" if pretrained is None else " from the pretrained network's weights"
+    source = f"trained alone{start}, {settings.alone_epochs} epochs, accuracy on the search split"
     return Truth(genotypes, np.array([one["top1"] for one in found]), source)
+
+
+def _starting_as(pretrained: Pretrained, trained: Supernet, seed: int) -> Supernet:
+    """Return shared weights of the same space that start as the pretrained network and are not trained."""
+    from searchspace.supernet import Supernet, start_from
+
+    begun = Supernet(trained.space, seed=seed, classes=trained.classes, image_size=trained.image_size)
+    start_from(begun, pretrained.network.architecture, pretrained.network.state_dict())
+    return begun
+
+
+def _fitted(settings: RankSettings, weights: Weights, data: Data, folder: RunFolder, watch: Watch) -> Pretrained:
+    """Fine-tune the pretrained network, or take up its fine-tuning."""
+    from nas.supernets.pretrained import fitted
+    from nas.training.execution import default_execution
+
+    images = settings.supernet
+    with watch.stage(f"Fine-tuning the pretrained network on {len(data.train):,} images") as report:
+        observer = TrainingStage(report, images.teacher_epochs, tensorboard_logs(folder.file(TENSORBOARD) / "teacher"))
+        execution = default_execution(images.torch_device)
+        return fitted(weights, settings.space, data, images, folder, execution=execution, observer=observer)
 
 
 def _remembered(

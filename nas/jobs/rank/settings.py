@@ -37,4 +37,4 @@ class RankSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
-        return asdict(self)
+        return asdict(self) | {"supernet": self.supernet.as_dict()}

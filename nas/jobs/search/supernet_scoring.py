@@ -24,10 +24,8 @@ from nas.strategies import Learnt
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from nas.supernets.trained import TrainedSupernet, checkpoints, compiled_costs, trained_supernet
 from nas.training.tensorboard import TENSORBOARD, tensorboard_logs
-from searchspace.low_resolution import SMALL_PX
 from searchspace.reference import reference, reference_names
-from searchspace.space import SearchSpace, load_space, staged
-from searchspace.support.errors import UserError
+from searchspace.space import SearchSpace, staged
 
 if TYPE_CHECKING:
     from nas.data import Data
@@ -248,23 +246,11 @@ def open_scoring(settings: SupernetSettings, space: str = "mobile") -> SupernetS
 
     Raises UserError for whatever is wrong with the images, the space or the settings.
     """
-    from nas.data import load_data
     from nas.supernets.modes import check_mode
-    from nas.supernets.pretrained import pretrained_weights
+    from nas.supernets.pretrained import open_images
 
     check_mode(settings.mode, DIFFERENTIABLE)
-    resolution = max(load_space(space).spec.resolutions)
-    weights = pretrained_weights(settings, space)
-    if weights is None:
-        data = load_data(settings.data, settings.image_size, settings.seed, settings.subset, resolution=resolution)
-        return SupernetScoring(settings, data, space)
-    # Pretrained weights keep their strides, so images are brought to the network's size, and its way of scaling.
-    size = settings.image_size or resolution
-    if size < SMALL_PX:
-        raise UserError(f"images of {size} pixels are too small for a pretrained network: --image-size {SMALL_PX}")
-    prepared = weights.info.preparation
-    statistics = prepared.statistics if prepared is not None else None
-    data = load_data(settings.data, size, settings.seed, settings.subset, resolution=resolution, statistics=statistics)
+    data, weights = open_images(settings, space)
     return SupernetScoring(settings, data, space, weights)
 
 

@@ -147,7 +147,7 @@ def run_job(job: SlimJob, engine: Engine, observer: SlimObserver) -> SlimOutcome
     settings, finals = job.settings, Finals(job.folder)
     state = _initial_state(job, finals, engine, observer)
     teacher = Teacher(job.initial.architecture, state) if settings.distill else None
-    tuner = Tuner(settings, job.initial.form, job.initial.statistics, teacher)
+    tuner = Tuner(settings, job.initial.form, job.initial.preparation, teacher)
     start = Position(
         0, job.initial.architecture, tuner.judged(tuner.network(job.initial.architecture, state)), job.initial_cost
     )
@@ -191,7 +191,7 @@ def _initial_state(job: SlimJob, finals: Finals, engine: Engine, observer: SlimO
     if not path.exists():
         observer.phase("training the initial network")
         task = Final(INITIAL, job.initial.architecture, None, job.settings.seed_epochs, 0)
-        tuner = Tuner(job.settings, job.initial.form, job.initial.statistics)
+        tuner = Tuner(job.settings, job.initial.form, job.initial.preparation)
         (outcome,) = engine.map(train_final, [task], names=[task.name], shared=tuner)
         save_state_file(job.initial.architecture, outcome.state, path)
     return load_state_file(path)

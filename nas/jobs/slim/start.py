@@ -8,10 +8,10 @@ from torch import Tensor
 
 from nas.data import load_data
 from nas.jobs.slim.settings import SlimSettings
-from nas.jobs.slim.tuning import Statistics, state_of
+from nas.jobs.slim.tuning import state_of
 from nas.training.execution import thread_limit
 from nas.training.start import find_weights, start_on
-from nas.weights import open_weights
+from nas.weights import Preparation, open_weights
 from searchspace.architecture import Architecture
 from searchspace.low_resolution import RunForm, network_asked_for, run_form
 from searchspace.resolve import resolve_network
@@ -28,7 +28,7 @@ class InitialNetwork:
     form: RunForm
     state: dict[str, Tensor] | None
     weights: str
-    statistics: Statistics | None = None
+    preparation: Preparation | None = None
 
 
 def find_initial(settings: SlimSettings) -> InitialNetwork:
@@ -41,10 +41,9 @@ def find_initial(settings: SlimSettings) -> InitialNetwork:
     asked = network_asked_for(resolve_network(settings.network), settings.image_size)
     opened = open_weights(weights, asked) if weights is not None else None
     preparation = opened.info.preparation if opened is not None else None
-    statistics = preparation.statistics if preparation is not None else None
     size = settings.image_size or (opened.architecture.resolution if opened is not None else None)
     data = load_data(
-        settings.data, size, settings.seed, settings.subset, resolution=asked.resolution, statistics=statistics
+        settings.data, size, settings.seed, settings.subset, resolution=asked.resolution, preparation=preparation
     )
     asked = asked.with_classes(len(data.classes))
     if opened is None:
@@ -52,4 +51,4 @@ def find_initial(settings: SlimSettings) -> InitialNetwork:
         return InitialNetwork(asked, form, None, f"trained here for {settings.seed_epochs} epochs")
     with thread_limit(settings.threads):
         start = start_on(asked, data, opened, seed=settings.seed, dropped_strides=settings.drop_strides)
-    return InitialNetwork(asked, start.form, state_of(start.network), start.weights, statistics)
+    return InitialNetwork(asked, start.form, state_of(start.network), start.weights, preparation)

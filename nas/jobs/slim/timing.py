@@ -48,7 +48,7 @@ def export_and_time(outcome: SlimOutcome) -> HostTiming | str:
     """Export the result as it was evaluated, and time both networks here; return why not where that cannot be."""
     job = outcome.job
     initial, result = (job.initial.form.of(one) for one in (job.initial.architecture, outcome.result.architecture))
-    data = Tuner(job.settings, job.initial.form, job.initial.statistics).data()
+    data = Tuner(job.settings, job.initial.form, job.initial.preparation).data()
     images, labels = sample(data.test_split(), CHECKED_IMAGES, job.settings.seed)
     precision, calibration = _calibration(outcome, data, result.resolution)
     path = job.folder.file(MODEL)
@@ -86,7 +86,7 @@ def _calibration(outcome: SlimOutcome, data: Data, resolution: int) -> tuple[str
 def usage_of(outcome: SlimOutcome) -> Usage:
     """Return how the result is used: as its data set's images are prepared, labels, predicted latency."""
     job, result = outcome.job, outcome.result.architecture
-    data = Tuner(job.settings, job.initial.form, job.initial.statistics).data()
+    data = Tuner(job.settings, job.initial.form, job.initial.preparation).data()
     usage = Usage.of_data(data, f"{job.initial.weights}; slimmed and tuned on {job.settings.data}")
     if job.settings.resource is not ResourceName.LATENCY:
         return usage

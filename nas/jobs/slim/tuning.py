@@ -21,6 +21,7 @@ from nas.training.execution import Execution, default_execution, reproducible, t
 from nas.training.failures import check_loss
 from nas.training.fine_tuning import fine_tune
 from nas.training.loop import train
+from nas.weights import Preparation
 from netadapt.importance import State
 from netadapt.iterations import Tuned
 from searchspace.architecture import Architecture
@@ -28,7 +29,6 @@ from searchspace.low_resolution import RunForm
 from searchspace.modules import Network, build_network, empty_network
 from searchspace.supernet import recalibrate
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 TAYLOR_BATCHES = 4
 CALIBRATION_IMAGES = 128
 MOMENTUM, WEIGHT_DECAY = 0.9, 4e-5
@@ -48,7 +48,7 @@ class Tuner:
 
     settings: SlimSettings
     form: RunForm
-    statistics: Statistics | None = None
+    preparation: Preparation | None = None
     teacher: Teacher | None = None
 
     def __call__(self, architecture: Architecture, state: State, seed: int) -> Tuned:
@@ -59,7 +59,7 @@ class Tuner:
     def data(self) -> Data:
         """Return the data set, loaded once in each process."""
         settings = self.settings
-        return load_once(settings.data, self.form.image_size, settings.seed, settings.subset, self.statistics)
+        return load_once(settings.data, self.form.image_size, settings.seed, settings.subset, self.preparation)
 
     @property
     def execution(self) -> Execution:
@@ -228,6 +228,6 @@ def execution_of(settings: SlimSettings) -> Execution:
 
 
 @lru_cache(maxsize=1)
-def load_once(spec: str, image_size: int, seed: int, subset: int | None, statistics: Statistics | None) -> Data:
+def load_once(spec: str, image_size: int, seed: int, subset: int | None, preparation: Preparation | None) -> Data:
     """Load a data set, the last one asked for only once in each process."""
-    return load_data(spec, image_size, seed, subset, statistics=statistics)
+    return load_data(spec, image_size, seed, subset, preparation=preparation)

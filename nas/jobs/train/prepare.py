@@ -115,7 +115,7 @@ def _load(
             settings.seed,
             settings.subset,
             resolution=resolution,
-            statistics=preparation.statistics if preparation is not None else None,
+            preparation=preparation,
             progress=decoding,
         )
 

@@ -12,16 +12,17 @@ from torch import Tensor
 from latency_lut.compiled import CompiledCost
 from nas.engines import InProcessEngine
 from nas.evaluators import SupernetEvaluator
-from nas.jobs.reproduce.pretrained.problem import BATCH, RATES, SCRATCH_RATES, Problem
+from nas.jobs.reproduce.pretrained.problem import BATCH, RATE, SCRATCH_RATE, Problem
 from nas.jobs.search.ask_tell import run_search
 from nas.jobs.search.header import search_header
 from nas.jobs.search.journal import Journal
 from nas.objectives import Objective
 from nas.strategies import make_strategy
-from nas.supernets.training import train_supernet
+from nas.supernets.modes import single_path
+from nas.supernets.training import SupernetInTraining, steps_of
 from nas.training.distillation import Teacher
 from nas.training.evaluation import evaluate
-from nas.training.fine_tuning import fine_tune
+from nas.training.fine_tuning import fine_tune, train_steps
 from nas.training.recipes import pretrained_supernet
 from netadapt.baselines import magnitude, uniform
 from netadapt.groups import Group
@@ -39,17 +40,18 @@ from searchspace.space import SearchSpace
 from searchspace.supernet import Supernet, start_from
 
 WIDTHS = published_widths(Form.ORIGINAL)
-SUPERNET_SHARE = 0.5  # of the passes: half of these through the supernet, half through its teacher
+SUPERNET_SHARE = 0.25  # of the passes: half of these through the supernet, half through its teacher
+STEP_RATE, STEP_IMAGES = 0.001, 8  # of the training of one proposal, by plain SGD
 SEARCH_BATCH = 10
 
 
 @dataclass(frozen=True)
 class Made:
-    """A network before its last training, the passes spent on making it, and the rates it is trained at."""
+    """A network before its last training, the passes spent on making it, and the rate it is trained at."""
 
     network: Network
     spent: int = 0
-    rates: tuple[float, float] = RATES
+    rate: float = RATE
 
 
 Method = Callable[[Problem, float, Path], Made]
@@ -91,7 +93,7 @@ def by_uniform_width(problem: Problem, limit_ms: float, folder: Path) -> Made:
 def from_scratch(problem: Problem, limit_ms: float, folder: Path) -> Made:
     """The network of that width from random weights."""
     architecture = resized(problem.architecture, _uniform_widths(problem, limit_ms))
-    return Made(build_network(architecture, seed=problem.seed), rates=SCRATCH_RATES)
+    return Made(build_network(architecture, seed=problem.seed), rate=SCRATCH_RATE)
 
 
 def by_magnitude(problem: Problem, limit_ms: float, folder: Path) -> Made:
@@ -113,9 +115,9 @@ class _Tune:
 
     def __call__(self, architecture: Architecture, state: State, seed: int) -> Tuned:
         network = self.problem.filled(architecture, dict(state))
-        fine_tune(network, self.problem.data, 1, RATES[0], seed, batch_size=BATCH // 2)
+        fine_tune(network, self.problem.data, 1, STEP_RATE, seed, batch_size=STEP_IMAGES)
         self.problem.measured_anew(network)
-        self.spent += BATCH // 2
+        self.spent += STEP_IMAGES
         return judged(self.problem, network)
 
 
@@ -127,7 +129,7 @@ def judged(problem: Problem, network: Network) -> Tuned:
 
 
 def by_netadapt(form: Form) -> Method:
-    """NetAdapt in one of its published forms, one step of half a batch for each proposal."""
+    """NetAdapt in one of its published forms, one small step of training for each proposal."""
 
     def method(problem: Problem, limit_ms: float, folder: Path) -> Made:
         pricer, tune = problem.pricer(), _Tune(problem)
@@ -154,16 +156,13 @@ def by_search(problem: Problem, limit_ms: float, folder: Path) -> Made:
     classes, seed, size = len(problem.data.classes), problem.seed, problem.size
     space = SearchSpace(space_around(problem.architecture, "around:mobilenet_v2")).with_classes(classes)
     around = space.encode(problem.architecture.with_classes(classes))
-    objective = Objective(CompiledCost(space, problem.table), limit_ms, around=around)
+    objective = Objective(CompiledCost(space, problem.table), limit_ms, ceiling=1.0, around=around)
     supernet = Supernet(space, seed=seed, classes=classes, image_size=problem.data.image_size)
     start_from(supernet, problem.architecture, problem.network.state_dict())
-    images = len(problem.data.train)
-    epochs = max(1, round(size.passes * SUPERNET_SHARE / 2 / images))
-    train_supernet(
-        supernet, problem.data, pretrained_supernet(epochs), draw=objective.sample, drawn="within the limit",
-        teacher=Teacher(problem.network), taught="by the network", seed=seed,
-    )  # fmt: skip
-    evaluator = SupernetEvaluator(supernet, problem.data, seed=seed, search_images=size.judged)
+    spent = _trained(supernet, problem, objective)
+    evaluator = SupernetEvaluator(
+        supernet, problem.data, seed=seed, search_images=size.judged, calibration_images=size.calibrated
+    )
     strategy = make_strategy("evolution", objective, seed, size.evaluations, None)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "journal.jsonl"
@@ -175,7 +174,17 @@ def by_search(problem: Problem, limit_ms: float, folder: Path) -> Made:
     genotype = torch.tensor(found.winner.genotype, dtype=torch.uint8).numpy()
     network = supernet.extract(genotype)
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Made(network, 2 * epochs * (images // BATCH) * BATCH)
+    return Made(network, spent)
+
+
+def _trained(supernet: Supernet, problem: Problem, objective: Objective) -> int:
+    """Train a supernet with the network as its teacher on what the limit allows; return the passes through both."""
+    steps = round(problem.size.passes * SUPERNET_SHARE / 2 / BATCH)
+    mode, teacher = single_path(supernet.space, objective.sample), Teacher(problem.network)
+    take_step = steps_of(mode, seed=problem.seed, total_steps=steps, teacher=teacher)
+    recipe = pretrained_supernet(epochs=1)
+    train_steps(SupernetInTraining(supernet), problem.data, recipe, steps, problem.seed, take_step=take_step)
+    return 2 * steps * BATCH
 
 
 METHODS: dict[str, Method] = {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from latency_lut import LatencyTable
 from nas.data import Batch, Data, load_data, sample
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale
-from nas.training.fine_tuning import fine_tune
+from nas.training.fine_tuning import train_steps
+from nas.training.recipes import fine_tune
 from nas.weights import open_weights
 from netadapt.resources import Latency, Pricer
 from searchspace.architecture import Architecture
@@ -20,9 +23,9 @@ from searchspace.supernet import recalibrate
 from searchspace.support.errors import UserError
 
 NETWORK, IMAGE_PX, BATCH, DEVICE = "mobilenet_v2", 96, 32, "pixel"
-SHARES = (0.75, 0.5)
-RATES = (0.003, 0.001)  # of the last training: two thirds of the steps at the first, the rest at the second
-SCRATCH_RATES = (0.05, 0.01)
+SHARES = (0.5, 0.75)
+RATE = fine_tune().learning_rate  # of the last training, by the recipe fine-tune
+SCRATCH_RATE = 10 * RATE
 CALIBRATION_IMAGES = 256  # of the training images, for batch-norm statistics
 
 
@@ -30,31 +33,35 @@ CALIBRATION_IMAGES = 256  # of the training images, for batch-norm statistics
 class Size:
     """How much is trained: `passes` are images through a network in training, teacher and rejected proposals included.
 
-    `images` are kept of the training images, `judged` of the search split compare candidates, `tested` are classified
-    in the end (None: all). NetAdapt asks each step for `reduction` of the seed's latency.
+    `images` are kept of the training images and at most as many of the test images; candidates get their batch-norm
+    statistics from `calibrated` images and are compared on `judged` of the search split. `seeds` are runs at each share
+    of the latency. NetAdapt asks each step for `reduction` of the seed's latency.
     """
 
     images: int
     seed_epochs: int
     passes: int
-    seeds: int
+    seeds: Mapping[float, int]
+    calibrated: int
     judged: int
-    tested: int | None
     evaluations: int
     reduction: float
 
 
 SIZES = {
     Scale.QUICK: Size(
-        images=560, seed_epochs=2, passes=1500, seeds=1, judged=48, tested=500, evaluations=40, reduction=0.12
+        images=560, seed_epochs=1, passes=640, seeds={0.5: 1, 0.75: 1}, calibrated=32, judged=32, evaluations=20,
+        reduction=0.25,
     ),
     Scale.DEFAULT: Size(
-        images=3000, seed_epochs=5, passes=20_000, seeds=3, judged=200, tested=None, evaluations=150, reduction=0.05
+        images=3000, seed_epochs=8, passes=2560, seeds={0.5: 3, 0.75: 2}, calibrated=32, judged=96, evaluations=50,
+        reduction=0.125,
     ),
     Scale.FULL: Size(
-        images=10_000, seed_epochs=5, passes=100_000, seeds=3, judged=1000, tested=None, evaluations=500, reduction=0.02
+        images=10_000, seed_epochs=8, passes=100_000, seeds={0.5: 3, 0.75: 3}, calibrated=128, judged=1000,
+        evaluations=500, reduction=0.02,
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +91,9 @@ class Problem:
         """Images of the search split that candidates are compared on."""
         return [sample(self.data.search, self.size.judged, self.seed)]
 
-    def tested(self) -> list[Batch]:
-        """Images of the test split, the same for every method and seed."""
-        split = self.data.test_split()
-        images, labels = sample(split, self.size.tested or len(split), 0)
-        return [Batch(*pair) for pair in zip(images.split(128), labels.split(128), strict=True)]
+    def tested(self) -> Iterable[Batch]:
+        """All images of the test split."""
+        return self.data.test_split().batches(128)
 
     def filled(self, architecture: Architecture, state: dict[str, Tensor]) -> Network:
         """Return a network with these tensors."""
@@ -96,22 +101,23 @@ class Problem:
         network.load_state_dict(state)
         return network
 
-    def train(self, network: Network, passes: int, rates: tuple[float, float] = RATES) -> int:
-        """Train a network in place on so many images; return how many they were, whole batches only."""
+    def train(self, network: Network, passes: int, rate: float = RATE) -> int:
+        """Train a network in place on so many images by the recipe fine-tune; return how many, whole batches only."""
         steps = max(0, passes) // BATCH
-        first = steps * 2 // 3
-        for part, (count, rate) in enumerate(zip((first, steps - first), rates, strict=True)):
-            if count:
-                fine_tune(network, self.data, count, rate, self.seed * 2 + part, batch_size=BATCH)
-        self.measured_anew(network)
+        recipe = replace(fine_tune(epochs=1), learning_rate=rate)
+        train_steps(network, self.data, recipe, steps, self.seed)
+        self.measured_anew(network, CALIBRATION_IMAGES)
         return steps * BATCH
 
-    def measured_anew(self, network: Network) -> Network:
+    def measured_anew(self, network: Network, images: int | None = None) -> Network:
         """Give a network batch-norm statistics of its own, in place: after pruning the old ones fit no channel's input.
 
-        Short trainings move running averages too little (a hundredth a step) to forget them.
+        Short trainings move running averages too little to forget them. Measured on `images`, by default as many as a
+        candidate is given.
         """
-        recalibrate(network, sample(self.data.train, CALIBRATION_IMAGES, self.seed).images.split(128))
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        count = self.size.calibrated if images is None else images
+        recalibrate(network, sample(self.data.train, count, self.seed).images.split(128))
         return network.eval()
 
 
@@ -125,10 +131,9 @@ def weights_file(settings: ReproduceSettings) -> str:
 def load_images(settings: ReproduceSettings, size: Size, seed: int) -> Data:
     """Load the images at 96 px, prepared as the weights expect them."""
     info = open_weights(weights_file(settings), reference(NETWORK)).info
-    statistics = info.preparation.statistics if info.preparation is not None else None
-    return load_data(settings.images, IMAGE_PX, seed, size.images, statistics=statistics)
+    return load_data(settings.images, IMAGE_PX, seed, size.images, preparation=info.preparation)
 
 
-def seed_file(folder: Path, seed: int) -> Path:
-    """Return where the fine-tuned network of a seed is kept."""
-    return folder / f"seed{seed}.safetensors"
+def seed_file(folder: Path) -> Path:
+    """Return where the fine-tuned network is kept, which all methods and seeds start from."""
+    return folder / "seed.safetensors"

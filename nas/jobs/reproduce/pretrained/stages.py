@@ -11,6 +11,7 @@ from typing import Any
 
 from latency_lut.devices import load_device
 from latency_lut.predict import predict
+from nas.data import Data
 from nas.export import export_network
 from nas.jobs.reproduce.findings import Findings, Picture, Table
 from nas.jobs.reproduce.pipeline import Context, Experiment, Stage
@@ -37,54 +38,64 @@ from netadapt.pruning import sorted_channels
 from searchspace.modules import Network, empty_network
 from searchspace.reference import reference
 from searchspace.support.files import write_atomic
-from searchspace.weights import load_network, save_weights
+from searchspace.weights import load_network, read_weights, save_weights
 
-PICTURE = "comparison.png"
+PICTURE, MINUTES = "comparison.png", "processor_minutes"
 
 
 def _fine_tuned(context: Context) -> Findings:
-    """Fine-tune the network once for each seed."""
+    """Fine-tune the network, once for all methods and seeds."""
     settings, size = context.settings, SIZES[context.settings.scale]
-    rows = []
-    for number in range(size.seeds):
-        seed = settings.seed + number
-        started = time.monotonic()
-        data = load_images(settings, size, seed)
-        asked = reference(NETWORK).with_resolution(IMAGE_PX)
-        weights = open_weights(weights_file(settings), reference(NETWORK))
-        start = start_on(asked, data, weights, seed=seed)
-        train(start.network, data, fine_tune(size.seed_epochs), seed=seed)
-        state = {name: tensor.cpu().contiguous() for name, tensor in start.network.state_dict().items()}
-        network = empty_network(start.network.architecture).eval()
-        network.load_state_dict(sorted_channels(network.architecture, state))
-        save_weights(network, seed_file(context.folder, seed))
-        problem = Problem(size=size, data=data, network=network, table=load_device(DEVICE), seed=seed)
-        rows.append(_measured(problem, network, context.folder / "seed.tflite") | {"seed": seed})
-        rows[-1]["minutes"] = (time.monotonic() - started) / 60
-        context.report(number + 1, size.seeds)
+    data = load_images(settings, size, settings.seed)
+    path = seed_file(context.folder)
+    if not path.exists():
+        _fine_tune(context, data, path)
+    network = load_network(path).eval()
+    problem = Problem(size=size, data=data, network=network, table=load_device(DEVICE), seed=settings.seed)
+    row = _measured(problem, network, context.folder / "seed.tflite")
+    row["minutes"] = float(read_weights(path)[2][MINUTES])
     table = Table(
         title="The network that all methods start from",
-        columns=("seed", "top-1, %", "Pixel 1, ms", "90 % interval", "TFLite here, ms", "minutes"),
-        rows=[(str(row["seed"]), *_printed(row)) for row in rows],
-        note=f"MobileNetV2 from its ImageNet weights, fine-tuned for {size.seed_epochs} epochs of {size.images} images "
-        f"at {IMAGE_PX} px (the search split taken from them); {_tested(size)}.",
+        columns=("network", "top-1, %", "Pixel 1, ms", "90 % interval", "TFLite here, ms", "processor minutes"),
+        rows=[("MobileNetV2, fine-tuned", *_printed(row))],
+        note=f"MobileNetV2 from its ImageNet weights, fine-tuned for {size.seed_epochs} epochs of {len(data.train)} "
+        f"images at {IMAGE_PX} px ({len(data.search)} more compare candidates); {len(data.test_split())} test images.",
     )
-    return Findings(tables=[table], figures={"networks": rows}, scaled_down=_scaled(size))
+    return Findings(tables=[table], figures={"network": row}, scaled_down=_scaled(size))
+
+
+def _fine_tune(context: Context, data: Data, path: Path) -> None:
+    settings, size = context.settings, SIZES[context.settings.scale]
+    started = time.process_time()
+    asked = reference(NETWORK).with_resolution(IMAGE_PX)
+    weights = open_weights(weights_file(settings), reference(NETWORK))
+    start = start_on(asked, data, weights, seed=settings.seed)
+    train(start.network, data, fine_tune(size.seed_epochs), seed=settings.seed)
+    state = {name: tensor.cpu().contiguous() for name, tensor in start.network.state_dict().items()}
+    network = empty_network(start.network.architecture).eval()
+    network.load_state_dict(sorted_channels(network.architecture, state))
+    save_weights(network, path, **{MINUTES: f"{(time.process_time() - started) / 60:.2f}"})
 
 
 def _compared(context: Context) -> Findings:
     """Run what is left of every share, seed and method; each finished one is a file in the folder."""
     size = SIZES[context.settings.scale]
-    todo = [(share, number, name) for share in SHARES for number in range(size.seeds) for name in METHODS]
+    todo = [
+        (share, number, name)
+        for number in range(max(size.seeds.values()))
+        for share in SHARES
+        if number < size.seeds[share]
+        for name in METHODS
+    ]
     found: list[dict[str, Any]] = []
     for done, (share, number, name) in enumerate(todo, start=1):
         found.append(entry(context, share, context.settings.seed + number, name))
         context.report(done, len(todo))
     draw_comparison(found, context.folder / PICTURE)
     return Findings(
-        tables=[_table(share, [one for one in found if one["share"] == share], size) for share in SHARES],
+        tables=[_table(share, [one for one in found if one["share"] == share]) for share in SHARES],
         pictures=[Picture(title="Accuracy at equal latency", file=PICTURE, note="One point for each seed.")],
-        text=_said(found, size),
+        text=_said(found),
         figures={"runs": found},
         scaled_down=_scaled(size),
     )
@@ -98,23 +109,23 @@ def entry(context: Context, share: float, seed: int, name: str) -> dict[str, Any
         kept: dict[str, Any] = json.loads(path.read_text())
         return kept
     size = SIZES[context.settings.scale]
-    network = load_network(seed_file(context.folder.parent / "01-seed", seed)).eval()
-    problem = Problem(
-        size=size, data=load_images(context.settings, size, seed), network=network, table=load_device(DEVICE), seed=seed
-    )
-    started = time.monotonic()
+    network = load_network(seed_file(context.folder.parent / "01-seed")).eval()
+    # The images are those of the fine-tuning for every seed: it saw none of the search split.
+    data = load_images(context.settings, size, context.settings.seed)
+    problem = Problem(size=size, data=data, network=network, table=load_device(DEVICE), seed=seed)
+    started = time.process_time()
     made = METHODS[name](problem, problem.limit_ms(share), context.folder / label)
     before = evaluate(problem.measured_anew(made.network), problem.judged()).top1
-    trained = problem.train(made.network, size.passes - made.spent, made.rates)
-    minutes = (time.monotonic() - started) / 60
+    trained = problem.train(made.network, size.passes - made.spent, made.rate)
+    minutes = (time.process_time() - started) / 60
     measured = _measured(problem, made.network, context.folder / f"{label}.tflite")
     found = {
         "method": name, "share": share, "seed": seed, **measured, "minutes": minutes, "spent": made.spent,
-        "trained": trained, "top1_before": before, "limit_ms": problem.limit_ms(share),
+        "trained": trained, "top1_before": before, "tests": len(data.test_split()), "limit_ms": problem.limit_ms(share),
         "architecture": str(made.network.architecture),
     }  # fmt: skip
     write_atomic(path, json.dumps(found, indent=1) + "\n")
-    context.say(f"{label}: {found['top1']:.1f} % at {found['latency_ms']:.1f} ms, {minutes:.1f} minutes")
+    context.say(f"{label}: {found['top1']:.1f} % at {found['latency_ms']:.1f} ms, {minutes:.1f} processor minutes")
     return found
 
 
@@ -144,7 +155,7 @@ def _printed(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _table(share: float, found: list[dict[str, Any]], size: Size) -> Table:
+def _table(share: float, found: list[dict[str, Any]]) -> Table:
     rows = []
     for name in METHODS:
         runs = [one for one in found if one["method"] == name]
@@ -152,23 +163,31 @@ def _table(share: float, found: list[dict[str, Any]], size: Size) -> Table:
         spread = statistics.stdev([one["top1"] for one in runs]) if len(runs) > 1 else None
         top1, *others = _printed(mean)
         spent, trained = runs[0]["spent"], runs[0]["trained"]
-        rows.append((name, top1 + (f" ± {spread:.1f}" if spread is not None else ""), *others, f"{spent} + {trained}"))
-    columns = ("method", "top-1, %", "Pixel 1, ms", "90 % interval", "TFLite here, ms", "minutes", "passes")
+        before = statistics.mean(one["top1_before"] for one in runs)
+        spread_text = f" ± {spread:.1f}" if spread is not None else ""
+        rows.append((name, top1 + spread_text, f"{before:.0f}", *others, f"{spent} + {trained}"))
+    columns = (
+        "method", "top-1, %", "before, %", "Pixel 1, ms", "90 % interval", "TFLite here, ms", "processor minutes",
+        "passes",
+    )  # fmt: skip
     return Table(
         title=f"{100 * share:.0f} % of its latency: at most {found[0]['limit_ms']:.1f} ms by the interval's upper end",
         columns=columns,
         rows=rows,
-        note=f"{_tested(size)}. Passes: images through supernet, teacher and rejected proposals, then through the "
-        f"network itself. Minutes were measured while other programs used the processor.",
+        note=f"Mean of {len({one['seed'] for one in found})} runs, behind ± the standard deviation of one; "
+        f"{found[0]['tests']} test images. Before: top-1 on images that compare candidates before the last training. "
+        "Passes: training images through supernet, teacher and rejected proposals, then through the network itself, of "
+        "the first run; images that only compare candidates cost minutes but are not counted. TFLite: float32 on this "
+        "machine, while other programs used the processor.",
     )
 
 
-def noise_points(size: Size, tests: int = 5018) -> float:
-    """Return the standard deviation, in points, of a top-1 near 60 % on the images tested."""
-    return 100 * math.sqrt(0.24 / (size.tested or tests))
+def noise_points(tests: int) -> float:
+    """Return the standard deviation, in points, of a top-1 near 60 % on so many test images."""
+    return 100 * math.sqrt(0.24 / tests)
 
 
-def _said(found: list[dict[str, Any]], size: Size) -> list[str]:
+def _said(found: list[dict[str, Any]]) -> list[str]:
     """Compare the best of search and NetAdapt with uniform width at each share."""
     lines = []
     for share in SHARES:
@@ -184,20 +203,22 @@ def _said(found: list[dict[str, Any]], size: Size) -> list[str]:
             f"{mean['uniform width from scratch']:.1f} %."
         )
     lines.append(
-        f"The {_tested(size)} give each figure a standard deviation of about {noise_points(size):.1f} points beside "
-        f"that of its seed ({size.seeds} run): smaller differences decide nothing."
+        f"The {found[0]['tests']} test images give each run a standard deviation of about "
+        f"{noise_points(found[0]['tests']):.1f} points beside that of its seed. All start from one fine-tuned network: "
+        "how much that differs from one fine-tuning to another is not in these figures."
+    )
+    lines.append(
+        "NetAdapt's original rule and the width multiplier may narrow the stem and the head, the search's space and "
+        "NetAdapt by MobileNetV3's rule may not; depth and kernels change only in the search."
     )
     return lines
 
 
-def _tested(size: Size) -> str:
-    return f"{size.tested if size.tested is not None else 'all'} test images"
-
-
 def _scaled(size: Size) -> str:
     return (
-        f"{size.images} training images, {size.passes} passes for each method, {size.seeds} seed(s), candidates "
-        f"compared on {size.judged} images, {size.evaluations} networks searched, {_tested(size)}."
+        f"{size.images} training images, {size.passes} passes for each method, "
+        f"{' and '.join(f'{count} runs at {100 * share:.0f} %' for share, count in size.seeds.items())}, candidates "
+        f"compared on {size.judged} images, {size.evaluations} networks searched."
     )
 
 
