@@ -223,13 +223,16 @@ class SupernetScoring:
 
     def findings(self, network: Network) -> Mapping[str, Any]:
         """Test the trained network, once, and return what goes into `result.json`, the exported file's check too."""
+        from nas.export import preparation_of
         from nas.training.evaluation import chance_warning, evaluate, evaluated_on_test
 
-        tested = self.data.at_size(network.architecture.resolution).test_split()
+        data = self.data.at_size(network.architecture.resolution)
+        tested = data.test_split()
         accuracy = evaluate(network, tested.batches(256))
         found: dict[str, Any] = {
             "data": self.settings.data,
             "image_size": network.architecture.resolution,
+            "preparation": preparation_of(data).as_dict(),
             "runs_as": str(network.architecture),
             "evaluated": evaluated_on_test(network.architecture, self.settings.data),
             "test": asdict(accuracy),

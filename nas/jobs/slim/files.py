@@ -37,7 +37,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
     folder = outcome.job.folder
     save_architecture(outcome.result.architecture, folder.file(ARCHITECTURE))
     running = outcome.job.initial.form.of(outcome.result.architecture)
-    notes = usage_of(outcome).file_notes()
+    usage = usage_of(outcome)
+    notes = usage.file_notes()
     save_weights(filled_network(running, outcome.state), folder.file(WEIGHTS_FILE), kind=outcome.kind, **notes)
     folder.write(STEPS_CSV, steps_csv(outcome.steps))
     write_picture(folder, CHANNELS_PNG, lambda: channels_picture(outcome))
@@ -50,6 +51,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
         folder.write_json(EXPORT_JSON, {"failed": timing})
     folder.write(REPORT, netadapt_page(outcome, timing, compare))
     result = result_document(outcome)
+    if usage.preparation is not None:
+        result["preparation"] = usage.preparation.as_dict()
     if isinstance(timing, HostTiming):
         result["usage"] = dict(timing.result.usage)
     folder.finish(result)
