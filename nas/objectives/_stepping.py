@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from nas.objectives._results import Values
 from searchspace.choices import Genotypes
-from searchspace.space import SearchSpace
+from searchspace.protocols import Space
 
 WIDTH_SHARE = 0.1  # how likely a width steps, beside any other choice
 MAX_STEPS = 1000
 
 
 def stepped_down(
-    space: SearchSpace,
+    space: Space,
     genotypes: Genotypes,
     fastest: Genotypes,
     limits_ms: Values,
@@ -55,5 +55,6 @@ def stepped_down(
 def _drawn(weights: Values, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw a column for each row of weights (n, choices), the first where all are 0."""
     sums = weights.cumsum(axis=1)
-    drawn: NDArray[np.intp] = (sums < rng.random((len(weights), 1)) * sums[:, -1:]).sum(axis=1)
-    return np.minimum(drawn, weights.shape[1] - 1)
+    drawn = (sums < rng.random((len(weights), 1)) * sums[:, -1:]).sum(axis=1)
+    found: NDArray[np.intp] = np.minimum(drawn, weights.shape[1] - 1)
+    return found

@@ -61,7 +61,8 @@ def _fine_tuned(context: Context) -> Findings:
         note=f"MobileNetV2 from its ImageNet weights, fine-tuned for {size.seed_epochs} epochs of {len(data.train)} "
         f"images at {IMAGE_PX} px ({len(data.search)} more compare candidates); {len(data.test_split())} test images.",
     )
-    return Findings(tables=[table], figures={"network": row}, scaled_down=_scaled(size))
+    smaller = f"{size.images} training images, {size.seed_epochs} epochs, one fine-tuning for all seeds."
+    return Findings(tables=[table], figures={"network": row}, scaled_down=smaller)
 
 
 def _fine_tune(context: Context, data: Data, path: Path) -> None:
