@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-import time
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import searchspace
 from latency_lut import predict
 from latency_lut.devices import load_device
 from nas.jobs.reproduce.mobilenext.candidates import at_latency, with_identity
@@ -19,9 +17,7 @@ from nas.jobs.reproduce.pipeline import Context, Experiment, Stage, open_experim
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale
 from nas.runs import RunPlace
 from searchspace.reference import reference
-
-NAS = [sys.executable, "-m", "nas"]
-QUICK = ["reproduce", "mobilenext", "--scale", "quick", "--json"]
+from searchspace.space import load_space
 
 
 def context(tmp_path, scale=Scale.QUICK):
@@ -77,26 +73,9 @@ def test_a_stage_that_finished_is_kept_and_one_that_failed_goes_on(tmp_path):
     assert set(result["stages"]) == {"a", "b"}
 
 
-@pytest.mark.slow
-def test_a_killed_quick_run_resumes_to_the_same_result(tmp_path):
-    def run(folder, *more):
-        done = subprocess.run([*NAS, *QUICK, "--out", str(folder), *more], capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["stages"]
-
-    whole = run(tmp_path / "whole")
-    killed = tmp_path / "killed"
-    process = subprocess.Popen(
-        [*NAS, *QUICK, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not list(killed.glob("02-cells/*/checkpoint.pt")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    resumed = run(killed, "--resume")
-    for stage in ("tables", "equal-latency", "placement"):
-        assert resumed[stage] == whole[stage]
-    assert [one["network"] for one in resumed["cells"]["figures"]["darts"]] == [
-        one["network"] for one in whole["cells"]["figures"]["darts"]
-    ]
+def test_a_space_file_takes_every_share_of_the_shortcut(tmp_path):
+    text = (Path(searchspace.__file__).parent / "data/spaces/mobile.yaml").read_text()
+    (tmp_path / "shares.yaml").write_text(text.replace("identity: [1, 1/2]", "identity: [1, 1/2, 1/3, 1/6]"))
+    space = load_space(str(tmp_path / "shares.yaml"))
+    found = {block.identity for row in space.sample(np.random.default_rng(0), 60) for block in space.decode(row).blocks}
+    assert {Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)} <= found
