@@ -50,8 +50,8 @@ SIZES = {
         recipes=("mobilenetv2", "mobilenext"),
         seeds=3,
         train={"epochs": 6, "subset": 1000, "batch_size": 32, "image_size": 16},
-        # Of single trainings of MobileNetV2 0.35: RMSProp at the published 0.045 for 96 images, so 0.015, ends at
-        # chance (12.0 %), at 0.001 at 25.6 %; SGD at its own rate, so 0.00625, at 22.4 %.
+        # Of single trainings of MobileNetV2 0.35: RMSProp at the published 0.045 for 96 images, so 0.015, is at chance
+        # after 4 epochs (12.0 %), at 0.001 at 25.6 % after 6; SGD at its own rate, so 0.00625, at 22.4 %.
         learning_rates={"mobilenetv2": 0.001},
     ),
     Scale.FULL: Size(
