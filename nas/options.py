@@ -9,11 +9,15 @@ A settings class says once, beside each field, what it means, its default and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, get_args, get_type_hints
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from nas.data_kinds import DATA_KINDS
+from searchspace.support.errors import UserError
+
+Made = TypeVar("Made")
 
 SPACE = "Space"
 BUDGET = "Budget"
@@ -67,6 +71,28 @@ def options_of(settings: type[Any]) -> dict[str, tuple[Any, Option | Internal, F
             raise TypeError(f"{settings.__name__}.{field.name} needs one Option or Internal in its annotation")
         found[field.name] = (kind, said[0], field)
     return found
+
+
+def made(settings: type[Made], values: Mapping[str, Any]) -> Made:
+    """Return settings from plain values as a settings file holds them; raises UserError where they are others."""
+    kinds = options_of(settings)
+    try:
+        return settings(**{name: restored(values[name], kinds[name][0]) for name in kinds if name in values})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"these are no settings of this job: {error}") from None
+
+
+def restored(value: Any, kind: Any) -> Any:
+    """Return a plain value as a field of that type holds it: enums by value, lists as tuples."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def known_fields(record: type[Made], values: Mapping[str, Any]) -> Made:
+    """Return a record from those of the values that are fields of it: files of other versions may hold more."""
+    names = {field.name for field in fields(record)}  # type: ignore[arg-type]
+    return record(**{name: value for name, value in values.items() if name in names})
 
 
 def is_required(field: Field[Any]) -> bool:

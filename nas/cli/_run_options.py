@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Any, TypeVar
 
 from nas.cli._options import Given
-from nas.options import ENGINE, OUTPUT, Option, options_of
+from nas.options import ENGINE, OUTPUT, Option, options_of, restored
 from nas.runs import RunFolder
 from searchspace.support.errors import UserError
 
@@ -78,19 +77,13 @@ class StartedRun:
     def _from(self, noted: Mapping[str, Any], settings: type[Settings], more: Mapping[str, Any]) -> Settings:
         try:
             values = {
-                name: _restored(noted[name], kind)
+                name: restored(noted[name], kind)
                 for name, (kind, _, _) in options_of(settings).items()
                 if name in noted and name not in more
             }
             return settings(**values, **more)
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.path}/settings.yaml does not hold the settings of this job: {error}") from None
-
-
-def _restored(value: Any, kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def run_to_resume(

@@ -1,50 +1,66 @@
-"""`nas report`: whether the latencies of finished runs hold by the tables of today."""
+"""`nas report`: the pages of finished runs made anew, and whether their latencies hold by the tables of today."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas.cli._common import JsonOption, print_json
+from searchspace.support.errors import UserError
 
-RunsArgument = Annotated[
-    list[str], typer.Argument(metavar="RUN...", help="Folders of finished searches or NetAdapt runs.")
-]
+if TYPE_CHECKING:
+    from nas.report.repricing import Repriced
+
+RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of finished runs, of any command.")]
 
 
 def report(runs: RunsArgument, json: JsonOption = False) -> None:
     """Make the page of a run anew, and say whether its latencies hold by the table that is used now.
 
-    Tables are remade when more is measured or a better fit is found. `result.json` keeps the figures it was made with;
-    this says what they are today, and whether the budget is still kept. A search's report.html is made again, by the
-    tables of today, from its journal; nothing is searched again.
+    The page is made from what lies in the run's folder; nothing is searched or trained again. Of a run whose result has
+    a latency (searches, NetAdapt) this says what it is by today's table, and whether the budget is still kept: tables
+    are remade when more is measured or a better fit is found. `result.json` keeps the figures it was made with; a
+    search's page shows today's.
 
     [bold]Examples[/bold]
 
       nas report runs/NAME
       nas report runs/* --json
     """
-    from nas.report.repricing import reprice
-
-    found = [reprice(run) for run in runs]
+    found = [_remade(run) for run in runs]
     if json:
-        for one in found:
-            _rebuilt(one.run)
-        print_json({"runs": [{**asdict(one), "changed": one.changed, "keeps_limit": one.keeps_limit} for one in found]})
+        print_json({"runs": [_plain(*one) for one in found]})
         return
-    for one in found:
-        typer.echo(f"{one.run}: {one}")
-        if (page := _rebuilt(one.run)) is not None:
-            typer.echo(f"{one.run}: {page} was made again")
+    for run, page, priced in found:
+        if priced is not None:
+            typer.echo(f"{run}: {priced}")
+        typer.echo(f"{run}: {page}" if isinstance(page, UserError) else f"{run}: {page} was made again")
 
 
-def _rebuilt(run: str) -> Path | None:
-    """Make the page of a search anew; None for other runs, and for those of before commands were noted."""
-    from nas.jobs.search.rebuild import rebuild_page
+def _remade(run: str) -> tuple[str, Path | UserError, Repriced | None]:
+    """Return a run, its page made anew or why it was not, and its result by today's table where it has a latency.
+
+    Raises UserError where neither can be had.
+    """
+    from nas.jobs.rebuild import rebuild_page
+    from nas.report.repricing import has_latency, reprice
     from nas.runs import RunFolder
 
     folder = RunFolder(run)
-    return rebuild_page(folder) if folder.about().get("job") == "search" else None
+    priced = reprice(run) if has_latency(folder.result()) else None
+    try:
+        return run, rebuild_page(folder), priced
+    except UserError as error:
+        if priced is None:
+            raise
+        return run, error, priced
+
+
+def _plain(run: str, page: Path | UserError, priced: Repriced | None) -> dict[str, Any]:
+    made: dict[str, Any] = {"run": run, "page": None if isinstance(page, UserError) else str(page)}
+    if priced is None:
+        return made
+    return made | {**asdict(priced), "changed": priced.changed, "keeps_limit": priced.keeps_limit}

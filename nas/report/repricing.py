@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ def reprice(run: str | Path) -> Repriced:
     """
     folder = RunFolder(Path(run))
     result = folder.result()
-    limit_ms = result.get("budget_ms", result.get("target_ms"))
-    if not isinstance(limit_ms, int | float) or "latency_ms" not in result or "device" not in result:
+    if not has_latency(result):
         raise UserError(f"{run} holds no result with a latency: only searches and NetAdapt runs have one")
     table = load_device(result["device"])
     prediction = predict(table, parse(result["architecture"]), allow_extrapolation=True)
@@ -77,8 +77,17 @@ def reprice(run: str | Path) -> Repriced:
         then_ms=float(result["latency_ms"]),
         now_ms=prediction.latency_ms,
         now_high_ms=prediction.high_ms,
-        limit_ms=float(limit_ms),
+        limit_ms=float(_limit_of(result)),
     )
+
+
+def has_latency(result: Mapping[str, Any]) -> bool:
+    """Return whether a run's result has a latency and a budget for it: that of a search or of NetAdapt has."""
+    return isinstance(_limit_of(result), int | float) and "latency_ms" in result and "device" in result
+
+
+def _limit_of(result: Mapping[str, Any]) -> Any:
+    return result.get("budget_ms", result.get("target_ms"))
 
 
 def _table_of(folder: RunFolder, result: dict[str, Any]) -> str | None:

@@ -43,7 +43,7 @@ def killed_once_saved(folder, *arguments):
     process.wait()
 
 
-def test_a_killed_search_resumes_and_its_cells_are_trained(tmp_path):
+def test_a_killed_search_resumes_and_its_cells_are_trained(tmp_path, page_made_again):
     options = [*SEARCH, "--epochs", 2, "--checkpoint-seconds", 0, "--json"]
     whole = json.loads(nas(*options, "--out", tmp_path / "whole").stdout)
     killed = tmp_path / "killed"
@@ -65,6 +65,8 @@ def test_a_killed_search_resumes_and_its_cells_are_trained(tmp_path):
     for name in ("report.html", "cells.png", "result.json"):
         assert (tmp_path / "whole" / name).stat().st_size > 0
         assert (tmp_path / "t" / name).stat().st_size > 0
+    for run in (tmp_path / "whole", killed, tmp_path / "t"):
+        page_made_again(run)
 
 
 def test_show_counts_the_published_cells(tmp_path):

@@ -85,7 +85,7 @@ def test_evolution_and_local_search_beat_random_rows(table, problem):
         assert found["evaluations"] == 200
 
 
-def test_the_command_writes_its_files_and_prints_the_keys(table, tmp_path):
+def test_the_command_writes_its_files_and_prints_the_keys(table, tmp_path, page_made_again):
     arguments = ["compare", "--space", "macro", "--evaluator", f"table:{table}", "--evaluations", "30", "--seeds", "2"]
     arguments += ["--strategy", "random", "--strategy", "local", "--out", str(tmp_path / "run"), "--json"]
     done = CliRunner().invoke(app, arguments)
@@ -97,6 +97,7 @@ def test_the_command_writes_its_files_and_prints_the_keys(table, tmp_path):
     assert found["regret_ci"][0] <= found["regret_mean"] <= found["regret_ci"][1]
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
     assert {"curves.csv", "curves.png", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    page_made_again(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

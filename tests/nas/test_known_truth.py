@@ -114,7 +114,7 @@ def test_a_wrong_table_is_refused(made, tmp_path, change, words):
         read_truth(path)
 
 
-def test_the_experiment_writes_its_page_and_is_kept(made, tmp_path):
+def test_the_experiment_writes_its_page_and_is_kept(made, tmp_path, page_made_again):
     from nas.jobs.reproduce.experiments import experiment
 
     settings = ReproduceSettings(experiment="netadapt-truth", scale=Scale.QUICK, table=str(made))
@@ -125,6 +125,7 @@ def test_the_experiment_writes_its_page_and_is_kept(made, tmp_path):
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == json.loads(json.dumps(result))
     figures = result["stages"]["widths"]["figures"]
     assert figures["uniform 1/2"]["exact by one run"]["regret"] < 0.3
+    page_made_again(tmp_path / "run")
     with open_experiment(settings, RunPlace(tmp_path / "run"), resume=True) as folder:
         assert folder.is_complete
 

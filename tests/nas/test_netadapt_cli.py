@@ -68,6 +68,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     return json.loads(result.stdout), out
 
 
+def test_its_page_is_made_again(finished: tuple[dict[str, Any], Path], page_made_again) -> None:
+    page_made_again(finished[1])
+
+
 def test_the_run_folder_holds_what_was_found(finished: tuple[dict[str, Any], Path]) -> None:
     result, out = finished
     assert json.loads((out / "result.json").read_text()) == {k: v for k, v in result.items() if k != "folder"}

@@ -82,17 +82,18 @@ def settings_for(space, **changes):
     return RankSettings(space=str(space), supernet=images, networks=10, alone_epochs=1, **changes)
 
 
-def test_a_whole_ranking_and_its_continuation(tmp_path):
+def test_a_whole_ranking_and_its_continuation(tmp_path, page_made_again):
     known = tmp_path / "known.csv"
     rng = np.random.default_rng(0)
     genotypes = rng.integers(0, 3, (10, 8))
     lines = [f"{''.join(map(str, row))},{50 + sum(row)}" for row in genotypes.tolist()]
     known.write_text("choices,top1\n" + "\n".join(lines) + "\n")
     settings = settings_for("macro", against=str(known))
-    first = RunFolder.create(tmp_path / "first", settings.as_dict())
+    first = RunFolder.create(tmp_path / "first", settings.as_dict(), "rank")
     result = rank(settings, open_inputs(settings), first)
     assert set(result["correlations"]) == {"supernet loss", "supernet top-1", "multiply-adds", "latency"}
     assert result == json.loads(first.file("result.json").read_text())
+    page_made_again(first.path)
     assert first.file("ranking.png").read_bytes().startswith(b"\x89PNG")
     assert len(first.file("networks.csv").read_text().splitlines()) == 11
     # Cut short within a line, as by a full disk, and gone on with.

@@ -56,6 +56,10 @@ def test_a_run_leaves_everything_in_its_folder(finished: Path) -> None:
     assert any((finished / "tensorboard").iterdir())
 
 
+def test_its_page_is_made_again(finished: Path, page_made_again) -> None:
+    page_made_again(finished)
+
+
 def test_the_weights_in_the_folder_are_those_that_were_tested(finished: Path) -> None:
     from nas.data import load_data
     from nas.training import evaluate

@@ -9,6 +9,7 @@ from typing import Any
 from nas.data import Data, Split, load_data
 from nas.jobs.cells.page import search_page, training_page
 from nas.jobs.cells.settings import CELL_FILE, CHECKPOINT_SECONDS, CellSearchSettings, CellTrainSettings, resolve_cells
+from nas.jobs.epochs import EpochLog
 from nas.report.cell_picture import draw_cells
 from nas.report.drawing import write_picture
 from nas.runs import RunFolder, RunPlace
@@ -85,7 +86,7 @@ def run_search(
         seed=settings.seed,
         execution=job.execution,
         checkpoints=_checkpoints(folder, job.resume, checkpoint_seconds),
-        observer=observer,
+        observer=EpochLog(folder, observer),
     )
     found = supernet.discretised()
     result = {
@@ -154,7 +155,7 @@ def run_training(
         seed=settings.seed,
         execution=job.execution,
         checkpoints=_checkpoints(folder, job.resume, checkpoint_seconds),
-        observer=observer,
+        observer=EpochLog(folder, observer),
         take_step=cell_steps(**regularisation, total_steps=steps),
         identity={"cells": str(job.network), "regularisation": str(regularisation)},
     )

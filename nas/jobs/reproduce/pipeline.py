@@ -82,7 +82,7 @@ def run_experiment(
         with watch.stage(stage.title) as report:
             found[stage.name] = _run_stage(stage, settings, part, found, report, watch.say)
         # The page grows with every stage, so that a long experiment can be read while it runs.
-        folder.write(REPORT, experiment_page(experiment.title, experiment.about, _titled(experiment, found), settings))
+        folder.write(REPORT, experiment_page(experiment.title, experiment.about, titled(experiment, found), settings))
     result = {
         "experiment": experiment.name,
         "scale": str(settings.scale),
@@ -110,7 +110,7 @@ def _run_stage(
     return findings
 
 
-def _titled(experiment: Experiment, found: Mapping[str, Findings]) -> list[tuple[str, str, Findings]]:
+def titled(experiment: Experiment, found: Mapping[str, Findings]) -> list[tuple[str, str, Findings]]:
     """Return folder name, title and findings of each finished stage."""
     return [
         (f"{number:02d}-{stage.name}", stage.title, found[stage.name])

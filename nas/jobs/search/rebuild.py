@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 from latency_lut import predict
@@ -19,26 +18,23 @@ from nas.jobs.search.scoring import PredictedScoring
 from nas.jobs.search.settings import SearchSettings
 from nas.objectives import joined
 from nas.runs import RunFolder
-from nas.runs.folder import JOURNAL, REPORT
+from nas.runs.folder import JOURNAL
 from searchspace.architecture import Architecture
 from searchspace.heads import HeadedNetwork
 from searchspace.reference import reference
 from searchspace.space import load_space
-from searchspace.support.errors import UserError
 from searchspace.support.json_text import read_json_object
 from searchspace.text import parse
 
 
-def rebuild_page(folder: RunFolder) -> Path:
-    """Write `report.html` of a finished search again and return its path.
+def page_again(folder: RunFolder) -> str:
+    """Return the HTML text of the page.
 
-    Latencies are those of the tables used now. Raises UserError for a run that has not finished, is no search, or was
-    made in another space or by a table under which its networks cannot be priced.
+    Latencies are those of the tables used now. Raises UserError for a run made in another space or by a table under
+    which its networks cannot be priced.
     """
     result = folder.result()
-    chosen, about = folder.started_with()
-    if about.get("job") != "search":
-        raise UserError(f"{folder.path} is no search but a run of nas {about.get('job')}: its page stays as it is")
+    chosen, _ = folder.started_with()
     known = {field.name for field in fields(SearchSettings)}
     settings = SearchSettings(**{name: value for name, value in chosen.items() if name in known})
     winner = parse(result["architecture"])
@@ -55,7 +51,7 @@ def rebuild_page(folder: RunFolder) -> Path:
     path = folder.file(EXPORT_JSON)
     if path.is_file():
         summary = replace(summary, export=_export(read_json_object(path, "export file")))
-    return folder.write(REPORT, search_page(summary))
+    return search_page(summary)
 
 
 def _summary(

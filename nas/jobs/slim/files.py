@@ -53,6 +53,8 @@ def write_files(outcome: SlimOutcome, *, export: bool, compare: Architecture | N
     result = result_document(outcome)
     if usage.preparation is not None:
         result["preparation"] = usage.preparation.as_dict()
+    if compare is not None:
+        result["compared_with"] = str(compare)
     if isinstance(timing, HostTiming):
         result["usage"] = dict(timing.result.usage)
     folder.finish(result)
@@ -69,6 +71,7 @@ def result_document(outcome: SlimOutcome) -> dict[str, Any]:
         "network": job.settings.network,
         "architecture": str(result.architecture),
         "seed_architecture": str(job.initial.architecture),
+        "initial_weights": job.initial.weights,
         **_form(outcome),
         "resource": name,
         "target": job.target,

@@ -19,7 +19,7 @@ from netadapt.iterations import Position, Step, Tried, Tuned
 from netadapt.resources import Pricer
 from searchspace.architecture import Architecture
 from searchspace.modules import empty_network
-from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged
+from searchspace.support.log import HEADERLESS, Entry, Log, LogKind, damaged, read_log
 from searchspace.text import parse
 from searchspace.weights import read_weights, save_weights
 
@@ -55,6 +55,18 @@ class Lineage:
 
     def _file(self, step: int) -> Path:
         return self._weights.with_name(f"{self._weights.name}-{step:04d}.safetensors")
+
+
+def read_steps(folder: RunFolder, name: str = "steps") -> tuple[Step, ...]:
+    """Return the accepted steps of a run of the loop without touching its log; raises UserError for a damaged line."""
+    path = folder.file(f"{name}.jsonl")
+    return tuple(_step(entry, path) for entry in read_log(KIND, path)[1])
+
+
+def read_finals(folder: RunFolder) -> dict[tuple[str, str, int], FinalOutcome]:
+    """Return the final trainings of a run without touching their log; raises UserError for a damaged line."""
+    path = folder.file(FINALS)
+    return dict(_final(entry, path) for entry in read_log(KIND, path)[1])
 
 
 class Finals:

@@ -12,7 +12,8 @@ from typing import Any
 from nas.data._sources import IMAGENET_STATISTICS
 from nas.data.dense import DenseData, load_dense
 from nas.export import export_headed
-from nas.jobs.train.files import CHECKPOINT, MODEL, EpochLog
+from nas.jobs.epochs import EpochLog
+from nas.jobs.train.files import CHECKPOINT, MODEL
 from nas.jobs.train.settings import DenseSettings
 from nas.runs import RunFolder, RunPlace
 from nas.tasks import DEFAULT_HEADS, Task, task_for

@@ -1,44 +1,23 @@
-"""The files of a training run: its log, one line per epoch, the result and the exported model."""
+"""The files of a training run: the result and the exported model."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from nas.data import sample
 from nas.export import Usage, preparation_of
 from nas.jobs.train.prepare import TrainJob
-from nas.runs import RunFolder
 from nas.training.evaluation import Accuracy, chance_warning, evaluated_on_test
-from nas.training.history import EpochRecord, History, Observer
+from nas.training.history import History
 from searchspace.modules import Network
 from searchspace.support.errors import UserError
 
-LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.png"
 MODEL = "model.tflite"
 # The exported file classifies one image at a time, so its accuracy is compared on this many test images.
 EXPORT_CHECK_IMAGES = 512
-
-
-class EpochLog:
-    """Keeps `log.jsonl` up to date, one line per epoch, and passes everything on to another observer."""
-
-    def __init__(self, folder: RunFolder, observer: Observer) -> None:
-        self.folder, self.observer = folder, observer
-        self.lines: list[str] = []
-
-    def step_done(self, epoch: int, step: int, steps: int, images: int) -> None:
-        """Pass it on."""
-        self.observer.step_done(epoch, step, steps, images)
-
-    def epoch_done(self, record: EpochRecord) -> None:
-        """Write the epoch's line and pass it on."""
-        self.lines.append(json.dumps(asdict(record)) + "\n")
-        self.folder.write(LOG, "".join(self.lines))
-        self.observer.epoch_done(record)
 
 
 def training_result(job: TrainJob, history: History, test: Accuracy) -> dict[str, Any]:

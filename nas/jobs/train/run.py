@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from nas.export import Usage
-from nas.jobs.train.files import CHECKPOINT, CURVE, EpochLog, export_network, training_result
+from nas.jobs.epochs import EpochLog
+from nas.jobs.train.files import CHECKPOINT, CURVE, export_network, training_result
 from nas.jobs.train.page import train_page
 from nas.jobs.train.prepare import TrainJob
 from nas.report.curve import draw_curve
