@@ -96,6 +96,7 @@ def slim(
     from nas.jobs.slim.events import SlimEvents
     from nas.jobs.slim.files import write_files
     from nas.jobs.slim.run import prepare, run_job
+    from nas.jobs.slim.watching import SlimWatch
     from nas.runs import RunFolder, RunPlace
     from searchspace.resolve import resolve_network
     from searchspace.support.errors import UserError
@@ -117,7 +118,8 @@ def slim(
         with job.folder:
             try:
                 with SlimProgress(console, job) as progress:
-                    outcome = run_job(job, opened, SlimEvents(job.folder, progress, opened))
+                    watch = SlimWatch(job, opened, SlimEvents(job.folder, progress))
+                    outcome = run_job(job, opened, watch)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"Every finished step is in {job.folder.path}; the same command with --resume goes on."

@@ -32,6 +32,7 @@ def reproduce(given: Given, json: JsonOption = False) -> None:
       nas reproduce pretrained --data cifar10:PATH --weights mobilenet_v2.tflite
       nas reproduce --resume runs/v3-quick         go on after an interruption
     """
+    from nas.engines import watching_engine
     from nas.jobs.reproduce.experiments import EXPERIMENTS, experiment
     from nas.jobs.reproduce.pipeline import open_experiment, run_experiment
     from nas.runs import run_place
@@ -50,8 +51,8 @@ def reproduce(given: Given, json: JsonOption = False) -> None:
         result = folder.result()
     else:
         try:
-            with folder, _watching() as watch:
-                result = run_experiment(chosen, settings, folder, watch)
+            with folder, watching_engine() as engine, _watching() as watch:
+                result = run_experiment(chosen, settings, folder, watch, engine)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Every finished part is in {folder.path}; the same command with --resume goes on."

@@ -6,6 +6,6 @@ the results in the order of the arguments, whatever order they finished in.
 
 from nas.engines._base import ATTEMPTS, Engine, Failure
 from nas.engines._in_process import InProcessEngine
-from nas.engines._open import ENGINE_NAMES, open_engine
+from nas.engines._open import ENGINE_NAMES, open_engine, watching_engine
 
-__all__ = ["ATTEMPTS", "ENGINE_NAMES", "Engine", "Failure", "InProcessEngine", "open_engine"]
+__all__ = ["ATTEMPTS", "ENGINE_NAMES", "Engine", "Failure", "InProcessEngine", "open_engine", "watching_engine"]

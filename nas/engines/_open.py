@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nas.engines._base import Engine
 from nas.engines._in_process import InProcessEngine
+from nas.engines._ray_cluster import in_ray_job
 from searchspace.support.errors import UserError
 
 ENGINE_NAMES = ("in-process", "pool", "ray", "nni")
@@ -45,3 +46,8 @@ def open_engine(
     from nas.engines._ray import RayEngine
 
     return RayEngine(address, cpus_per_task=cpus_per_task, gpus_per_task=gpus_per_task, notice=notice)
+
+
+def watching_engine() -> Engine:
+    """Return what shows the figures of a job that computes in this process: Ray's metrics within `ray job submit`."""
+    return open_engine("ray" if in_ray_job() else "in-process")

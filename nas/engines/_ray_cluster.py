@@ -22,7 +22,7 @@ def connect(ray: Any, address: str | None, notice: Callable[[str], None]) -> Non
     Raises UserError when no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    joined = address or ("auto" if _in_job() else None)
+    joined = address or ("auto" if in_ray_job() else None)
     try:
         # "local" keeps RAY_ADDRESS in the environment from sending work elsewhere unasked.
         context = ray.init(address=joined or "local", log_to_driver=False, logging_level=logging.ERROR, namespace="nas")
@@ -42,8 +42,8 @@ def require(ray: Any, **needed: float) -> None:
         raise UserError(f"one task needs {wanted}, and no Ray node has that: ask for less per task")
 
 
-def _in_job() -> bool:
-    """Whether `ray job submit` started this process: its cluster is then the one that was meant."""
+def in_ray_job() -> bool:
+    """Return whether `ray job submit` started this process: its cluster is then the one that was meant."""
     return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 

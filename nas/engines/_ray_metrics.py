@@ -18,6 +18,8 @@ MEANINGS = {
     "step": "steps of slimming",
     "cost": "predicted cost of the network as slimmed so far: ms, multiply-adds or parameters",
     "top1": "top-1 in percent of the network as slimmed so far",
+    "parts": "parts of an experiment that are finished",
+    "part_share": "share of an experiment's part at hand that is done, 0 to 1",
 }
 """What each figure means; Prometheus reads `nas_best_top1` and so on, with Ray's prefix `ray_` before it."""
 

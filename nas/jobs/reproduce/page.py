@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -9,6 +10,7 @@ from markupsafe import Markup
 from nas.jobs.reproduce.findings import Findings
 from nas.jobs.reproduce.settings import ReproduceSettings, Scale
 from nas.report import sections
+from nas.report.live import REFRESH_SECONDS
 from nas.report.page import Figure, Section, render_page
 
 _SCALES = {
@@ -19,9 +21,16 @@ _SCALES = {
 
 
 def experiment_page(
-    title: str, about: str, stages: Sequence[tuple[str, str, Findings]], settings: ReproduceSettings
+    title: str,
+    about: str,
+    stages: Sequence[tuple[str, str, Findings]],
+    settings: ReproduceSettings,
+    running: str | None = None,
 ) -> str:
-    """Return the HTML text of an experiment's page from its finished stages: folder name, title, findings."""
+    """Return the HTML text of an experiment's page from its finished stages: folder name, title, findings.
+
+    `running` says how far the stage is that runs now: the page then loads itself again.
+    """
     parts = [section for folder, name, findings in stages for section in _sections(folder, name, findings)]
     given = {"scale": str(settings.scale), "images": settings.images, "seed": str(settings.seed)}
     for name in ("table", "weights", "latencies", "cell_data", "seeds"):
@@ -34,9 +43,11 @@ def experiment_page(
         figures=[
             Figure("parts finished", str(len(stages)), ""),
             Figure("figures of the paper beside ours", str(compared), ""),
+            *([] if running is None else [Figure("running", running, f"at {time.strftime('%Y-%m-%d %H:%M:%S')}")]),
         ],
         sections=[*parts, Section("Settings", sections.facts(given))],
         footer="Every figure here stands in result.json; each part's own files lie in its folder.",
+        refresh_seconds=None if running is None else REFRESH_SECONDS,
     )
 
 

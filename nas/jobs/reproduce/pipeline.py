@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas.engines import Engine
 from nas.jobs.reproduce.findings import Findings
-from nas.jobs.reproduce.page import experiment_page
 from nas.jobs.reproduce.settings import ReproduceSettings
+from nas.jobs.reproduce.watching import ExperimentWatch
 from nas.runs import RunFolder, RunPlace
-from nas.runs.folder import REPORT, SETTINGS
+from nas.runs.folder import SETTINGS
 
 Report = Callable[[float, float], None]
 
@@ -69,20 +70,25 @@ def open_experiment(settings: ReproduceSettings, place: RunPlace, *, resume: boo
 
 
 def run_experiment(
-    experiment: Experiment, settings: ReproduceSettings, folder: RunFolder, watch: Watch | None = None
+    experiment: Experiment,
+    settings: ReproduceSettings,
+    folder: RunFolder,
+    watch: Watch | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Run what is left of an experiment, write its page and result, and return the result.
 
-    Raises what a stage raises; finished stages are kept.
+    The dashboard of `engine` shows how far it is. Raises what a stage raises; finished stages are kept.
     """
     watch = watch or Watch()
+    outside = ExperimentWatch(experiment.title, experiment.about, settings, folder, engine)
     found: dict[str, Findings] = {}
     for number, stage in enumerate(experiment.stages, start=1):
         part = folder.file(f"{number:02d}-{stage.name}")
         with watch.stage(stage.title) as report:
-            found[stage.name] = _run_stage(stage, settings, part, found, report, watch.say)
-        # The page grows with every stage, so that a long experiment can be read while it runs.
-        folder.write(REPORT, experiment_page(experiment.title, experiment.about, titled(experiment, found), settings))
+            told = outside.reporting(stage.title, titled(experiment, found), report)
+            found[stage.name] = _run_stage(stage, settings, part, found, told, watch.say)
+    outside.finished(titled(experiment, found))
     result = {
         "experiment": experiment.name,
         "scale": str(settings.scale),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.engines import Engine
 from nas.jobs.slim.run import SlimObserver
 from nas.jobs.slim.tuning import FinalOutcome
 from nas.runs import RunFolder
@@ -15,12 +14,11 @@ from netadapt.iterations import Step
 class SlimEvents:
     """Writes what an `SlimObserver` is told below the run's folder and passes it on; one set of curves for each phase.
 
-    With an engine its dashboard shows the last step and the proposals that are still tuned.
     A resumed run is told its past steps again and writes them in place of the old events.
     """
 
-    def __init__(self, folder: RunFolder, other: SlimObserver, engine: Engine | None = None) -> None:
-        self._folder, self._other, self._engine = folder, other, engine
+    def __init__(self, folder: RunFolder, other: SlimObserver) -> None:
+        self._folder, self._other = folder, other
         self._writer: Any = None
 
     def phase(self, name: str) -> None:
@@ -30,12 +28,10 @@ class SlimEvents:
 
     def proposals(self, finished: int, of: int) -> None:
         """Pass on: proposals are no curve."""
-        self._report({"queue": of - finished})
         self._other.proposals(finished, of)
 
     def step(self, step: Step) -> None:
         """Write cost and search-split top-1 after a step."""
-        self._report({"step": step.step, "cost": step.cost, "top1": step.accuracy})
         self._write({"cost": step.cost, "top1/search": step.accuracy}, step.step)
         self._other.step(step)
 
@@ -43,10 +39,6 @@ class SlimEvents:
         """Write the test top-1 of a finished network."""
         self._write({f"top1/test {name}": outcome.test.top1}, finished)
         self._other.final(name, outcome, finished, of)
-
-    def _report(self, figures: dict[str, float]) -> None:
-        if self._engine is not None:
-            self._engine.report(figures)
 
     def _write(self, values: dict[str, float], at: int) -> None:
         if self._writer is not None:
