@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 from netadapt.groups import Group, Role, Site, tied_widths, width_site
 from searchspace.architecture import Architecture, Block, Head, PlacedBlock, Stem
@@ -75,6 +76,7 @@ def structural_widths(placed: Sequence[PlacedBlock], group: Group) -> set[int]:
     return forbidden
 
 
+@lru_cache(maxsize=1 << 14)  # from one iteration to the next most layers and most widths tried are the same
 def _resized_block(layer: int, old: PlacedBlock, in_channels: int, hidden: int | None, out: int) -> Block:
     widths = {"out": out} if hidden is None else {"out": out, "hidden": hidden}
     block = old.block.with_fields(**widths)

@@ -118,7 +118,8 @@ class PlacedBlock(NamedTuple):
         block = self.block
         if block.stride != 1 or block.out != self.in_channels:
             return 0
-        return int(block.out * block.shortcut_share)
+        share = block.shortcut_share
+        return block.out if share == 1 else int(block.out * share)
 
     @property
     def wiring(self) -> Wiring:
