@@ -63,7 +63,7 @@ class CompiledCost(Generic[AnySpace]):
         return self._sums.factors(_LATENCY)
 
     def interval_factors(self) -> tuple[tuple[Factor, ...], ...]:
-        """Return the factors of an interval's sums: latency (ms), variance (ms2), shared doubt (ms)."""
+        """Return the factors of an interval's sums: latency (ms), variance (ms2), shared standard deviation (ms)."""
         return tuple(self._sums.factors(number) for number in (_LATENCY, _VARIANCE, _SHARED))
 
     def latency_ms(self, genotypes: ArrayLike) -> Values:

@@ -181,8 +181,8 @@ class Interpolator:
         known = grid.measured[inputs, outputs]
         ratio = _work(op) / _work(Op(kind, size, inputs, outputs, kernel, stride))
         latency_ms = known.latency_ms * ratio
-        doubt = _EXTRAPOLATION_ERROR * max(abs(math.log2(ratio)), 1.0)
-        spread_ms = math.hypot(known.spread_ms * ratio, doubt * latency_ms)
+        relative_sd = _EXTRAPOLATION_ERROR * max(abs(math.log2(ratio)), 1.0)
+        spread_ms = math.hypot(known.spread_ms * ratio, relative_sd * latency_ms)
         return Estimate(latency_ms, spread_ms, extrapolated=True, shared_ms=known.shared_ms * ratio)
 
     def measured_range(self, op: Op) -> str:

@@ -8,7 +8,9 @@
 `docs/api.md` shows the rest. Importing this package is cheap: `search` is imported when it is used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from searchspace.support.lazy import imported_when_used
 
 if TYPE_CHECKING:
     from nas.api import Found, search
@@ -16,11 +18,4 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Found", "__version__", "search"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the search when it is first used."""
-    if name not in ("Found", "search"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import nas.api
-
-    return getattr(nas.api, name)
+__getattr__ = imported_when_used(__name__, {"Found": "nas.api", "search": "nas.api"})

@@ -21,9 +21,8 @@ from nas.training.checkpoint import Checkpoints
 from nas.training.execution import Execution
 from nas.training.history import History, Observer
 from nas.training.loop import train
-from nas.training.optimizers import clip_gradients
 from nas.training.recipes import OptimizerKind, Recipe
-from nas.training.step import TakeStep
+from nas.training.step import TakeStep, gradient_step
 from searchspace.cells.supernet import ArchitectureWeights, CellSupernet
 from searchspace.support.errors import UserError
 
@@ -142,10 +141,7 @@ def bilevel_steps(
         with execution.autocast():
             outputs = search(images)
             loss = functional.cross_entropy(outputs.float(), labels, label_smoothing=label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_gradients(network.parameters(), clip_norm)
-        optimizer.step()
+        gradient_step(network, optimizer, loss, clip_norm)
         search.steps_taken += 1
         return loss.detach(), (outputs.detach().argmax(dim=1) == labels).sum()
 

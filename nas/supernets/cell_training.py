@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from nas.data import Batch
 from nas.training.execution import Execution
-from nas.training.optimizers import clip_gradients
-from nas.training.step import TakeStep
+from nas.training.step import TakeStep, gradient_step
 from searchspace.cells.modules import CellClassifier
 
 
@@ -57,10 +56,7 @@ def cell_steps(*, drop_path: float, auxiliary: float, cutout: float, total_steps
             if other is not None:
                 extra = functional.cross_entropy(other.float(), labels, label_smoothing=label_smoothing)
                 total = loss + auxiliary * extra
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        clip_gradients(network.parameters(), clip_norm)
-        optimizer.step()
+        gradient_step(network, optimizer, total, clip_norm)
         training.steps_taken += 1
         return loss.detach(), (outputs.detach().argmax(dim=1) == labels).sum()
 

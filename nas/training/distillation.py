@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from nas.data import Batch
 from nas.training.execution import Execution
-from nas.training.optimizers import clip_gradients
-from nas.training.step import TakeStep
+from nas.training.step import TakeStep, gradient_step
 from searchspace.support.errors import UserError
 
 TEACHER_SHARE = 0.5
@@ -53,10 +52,7 @@ def distilled_step(teacher: Teacher) -> TakeStep:
         with execution.autocast():
             outputs = network(images).float()
             loss = functional.cross_entropy(outputs, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_gradients(network.parameters(), clip_norm)
-        optimizer.step()
+        gradient_step(network, optimizer, loss, clip_norm)
         return loss.detach(), (outputs.detach().argmax(dim=1) == labels).sum()
 
     return take_step

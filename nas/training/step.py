@@ -62,6 +62,14 @@ def madds_of(network: nn.Module) -> float:
     return network.madds if isinstance(network, CountsMadds) else 0.0
 
 
+def gradient_step(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float | None) -> None:
+    """Step down the gradient of a loss, cut to the norm where one is given."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    clip_gradients(network.parameters(), clip_norm)
+    optimizer.step()
+
+
 def training_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -77,10 +85,7 @@ def training_step(
     with execution.autocast():
         outputs = network(images)
         loss = task.loss(outputs, labels, label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    clip_gradients(network.parameters(), clip_norm)
-    optimizer.step()
+    gradient_step(network, optimizer, loss, clip_norm)
     return loss.detach(), task.correct(outputs, labels)
 
 
