@@ -13,7 +13,7 @@ import shlex
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +74,30 @@ class Phone:
     def time(self, models: Sequence[bytes]) -> list[Timing]:
         """Push and time models; raises DeviceLost when the phone goes away, PhoneError when benchmark_model fails."""
         self._wait_until_cool()
-        names = [f"{hashlib.sha256(model).hexdigest()[:24]}.tflite" for model in models]
+        timings = self._timed(models, _LONGEST_RUN_S, {})
+        names = [_file_name(model) for model in models]
+        self._drop_models(keep={name for name, count in Counter(names).items() if count > 1})
+        return timings
+
+    def stretch(self, model: bytes, seconds: float) -> Timing:
+        """Run a model for that long without a pause, however warm the phone is; raises as `time` does.
+
+        The model stays on the phone, for the next stretch.
+        """
+        runs = {"warmup_runs": 0, "warmup_min_secs": 0, "num_runs": 1, "min_secs": seconds, "max_secs": seconds}
+        (timing,) = self._timed([model], seconds, runs)
+        return timing
+
+    def _timed(self, models: Sequence[bytes], longest_s: float, flags: Mapping[str, float]) -> list[Timing]:
+        names = [_file_name(model) for model in models]
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder)
             self._push_models(local, dict(zip(names, models, strict=True)))
-            (local / "run.sh").write_text(self._script(names))
+            (local / "run.sh").write_text(self._script(names, flags))
             self.adb.push([local / "run.sh"], _FOLDER)
-            self.adb.script(f"{_FOLDER}/run.sh", timeout_s=len(models) * (2 * _LONGEST_RUN_S + _SLACK_S))
+            self.adb.script(f"{_FOLDER}/run.sh", timeout_s=len(models) * (2 * longest_s + _SLACK_S))
             self.adb.pull(f"{_FOLDER}/out", local)
-            timings = [read_profile(local / "out" / f"{number}.pb") for number in range(len(names))]
-        self._drop_models(keep={name for name, count in Counter(names).items() if count > 1})
-        return timings
+            return [read_profile(local / "out" / f"{number}.pb") for number in range(len(names))]
 
     def cool_down(self, attempt: int) -> None:
         """Wait, longer with each attempt, and then until the phone is as cool as at the start, for five minutes."""
@@ -115,7 +128,7 @@ class Phone:
             self.adb.shell("rm", "-f", *(f"{_FOLDER}/models/{name}" for name in dropped))
         self._pushed &= keep
 
-    def _script(self, names: Sequence[str]) -> str:
+    def _script(self, names: Sequence[str], changed: Mapping[str, float]) -> str:
         """Return the script that times each model into out/NUMBER.pb and stops at the first that fails."""
         mask = f"{sum(1 << core for core in self.cores):x}"
         lines = [f"cd {shlex.quote(_FOLDER)} || exit 1", "rm -rf out && mkdir out || exit 1"]
@@ -132,6 +145,7 @@ class Phone:
                 "enable_op_profiling": "true",
                 "op_profiling_output_mode": "proto",
                 "op_profiling_output_file": f"out/{number}.pb",
+                **changed,
             }
             options = " ".join(f"--{flag}={value}" for flag, value in flags.items())
             run = f"taskset {mask} {shlex.quote(self.binary)} {options} > out/{number}.log 2>&1"
@@ -144,6 +158,10 @@ class Phone:
             if now_c is None or self._start_c is None or now_c <= self._start_c + _WARMING_C:
                 return
             self._sleep(5.0)
+
+
+def _file_name(model: bytes) -> str:
+    return f"{hashlib.sha256(model).hexdigest()[:24]}.tflite"
 
 
 @contextlib.contextmanager

@@ -76,10 +76,22 @@ OutOption = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="The table.  [default: the user's tables, as `nas devices`]"),
 ]
+SustainedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sustained",
+        metavar="DURATION",
+        help="Instead of a table: run NETWORK on a phone for so long (10m) and tell how it slows down.",
+    ),
+]
+NetworkArgument = Annotated[
+    str | None, typer.Argument(metavar="[NETWORK]", help="With --sustained: what to run.", show_default=False)
+]
 
 
 def measure(
-    device: TargetOption, spaces: SpacesOption = None, networks: NamesOption = None,
+    device: TargetOption, network: NetworkArgument = None, sustained: SustainedOption = None,
+    spaces: SpacesOption = None, networks: NamesOption = None,
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FLOAT32,
     threads: ThreadsOption = 1, cores: CoresOption = None, grid: GridOption = None,
     fit_networks: FitOption = 32, out: OutOption = None, resume: ResumeOption = False, force: ForceOption = False,
@@ -95,7 +107,16 @@ def measure(
       nas lut measure --device adb --benchmark-model ./android_aarch64_benchmark_model\n
       nas lut measure --device adb:SERIAL --precision int8 --resume\n
       nas lut measure --device aihub:"Samsung Galaxy S24"\n
+      nas lut measure --device adb --benchmark-model PATH --sustained 10m mobilenet_v3_large\n
     """
+    if sustained is not None or network is not None:
+        if sustained is None or network is None:
+            raise UserError("--sustained DURATION and NETWORK go together: --sustained 10m mobilenet_v3_large")
+        from nas.cli._sustained import measure_sustained
+
+        with opened_backend(device, threads, cores, adb, benchmark_model) as backend:
+            measure_sustained(backend, network, sustained, precision, out, json=json)
+        return
     if device.partition(":")[0] == "aihub":
         from nas.cli._measure_aihub import measure_aihub
 

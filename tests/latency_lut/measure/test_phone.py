@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from latency_lut import LatencyTable, Method
 from latency_lut.measure.adb import Adb, DeviceLost, PhoneError
 from latency_lut.measure.backend import build_model
-from latency_lut.measure.phone import open_phone, read_profile
+from latency_lut.measure.phone import Phone, open_phone, read_profile
+from latency_lut.measure.sustained import Stretch, figures
 from latency_lut.provenance import Precision
 from latency_lut.tflite.runtime import load
 from nas.cli.app import app
@@ -58,6 +59,81 @@ def test_profiled_times_are_those_of_the_model(plug_in):
         reference, once, four = opened.time([op_model(SMALL), op_model(op), op_model(op, 4)])
     assert reference.median_ms < once.median_ms
     assert 2.5 < four.median_ms / once.median_ms < 6
+
+
+def sustained(phone, *more: str):
+    arguments = ["--device", phone.device, "--benchmark-model", str(phone.benchmark_model), *more]
+    return CliRunner().invoke(app, ["lut", "measure", *arguments, NETWORK])
+
+
+def test_sustained_latency_of_a_phone_that_warms(plug_in, tmp_path, monkeypatch):
+    phone = plug_in()
+    sensor = phone.daemon.root / "sys/class/thermal/thermal_zone0/temp"
+    warming = Phone.stretch
+
+    def warmer(self, model, seconds):
+        sensor.write_text(f"{int(sensor.read_text()) + 1000}\n")
+        return warming(self, model, seconds)
+
+    monkeypatch.setattr(Phone, "stretch", warmer)
+    out = tmp_path / "stretches.csv"
+    result = sustained(phone, "--sustained", "2s", "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    rows = out.read_text().splitlines()[1:]
+    assert found["finished"] and len(rows) == found["stretches"] >= 1
+    assert found["seconds"] >= 2 and found["window_s"] == pytest.approx(found["seconds"] / 2, abs=0.1)
+    assert 0 < found["p50_ms"] <= found["p90_ms"]
+    assert found["last_temperature_c"] == 41.5 + found["stretches"] == found["highest_temperature_c"]
+    assert sustained(phone, "--sustained", "2s", "--out", str(out)).exit_code == 2
+    again = sustained(phone, "--sustained", "0.1s")
+    assert "nine in ten within" in again.stdout and "42.5 C at first" not in again.stdout
+
+
+def test_sustained_latency_keeps_what_was_measured(plug_in, tmp_path, monkeypatch):
+    phone, calls = plug_in(), []
+    endless = Phone.stretch
+
+    def stopped(self, model, seconds):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(seconds)
+        return endless(self, model, 0.1)
+
+    monkeypatch.setattr(Phone, "stretch", stopped)
+    out = tmp_path / "stretches.csv"
+    result = sustained(phone, "--sustained", "10m", "--out", str(out), "--json")
+    assert result.exit_code == 130
+    found = json.loads(result.stdout)
+    assert not found["finished"] and found["stretches"] == 2 == len(out.read_text().splitlines()) - 1
+    assert calls == [5.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--sustained", "10"], "the duration '10' has no unit"),
+        (["--sustained", "10ms"], "has the unknown unit 'ms'"),
+        (["--sustained", "0s"], "expected more than 0 seconds"),
+        ([], "--sustained DURATION and NETWORK go together"),
+    ],
+)
+def test_what_is_no_duration(plug_in, more, message):
+    result = sustained(plug_in(), *more)
+    assert result.exit_code == 2
+    assert message in result.stderr.replace("\n", " ")
+
+
+def test_a_phone_that_slows_down_is_told_by_minute():
+    """Two minutes at 10 ms, one at 20: a third of the runs' time, and all of the last minute."""
+    found = [
+        Stretch(5.0 * n, 5.0 * n + 5, 10.0 if n < 24 else 20.0, 500 if n < 24 else 250, 40.0 + n) for n in range(36)
+    ]
+    told = figures(found)
+    assert (told["first_p50_ms"], told["first_p90_ms"], told["last_p50_ms"]) == (10.0, 10.0, 20.0)
+    assert (told["p50_ms"], told["p90_ms"], told["slowdown"], told["window_s"]) == (10.0, 20.0, 2.0, 60.0)
+    assert (told["first_temperature_c"], told["last_temperature_c"]) == (40.0, 75.0)
+    assert figures([]) == {"stretches": 0}
 
 
 def test_a_pulled_cable_loses_nothing(plug_in, tmp_path):
