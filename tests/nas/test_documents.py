@@ -32,6 +32,12 @@ documents = benchmark("documents")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("runs/**/*.md")])
 
 
+def test_published_accuracies_in_int8_are_those_of_the_file(shared_data: Path):
+    page = (ROOT / "docs/using-the-model.md").read_text()
+    for row in benchmark("published_int8").rows(shared_data / "accuracy" / "aihub_on_device_accuracy.csv"):
+        assert row in page
+
+
 def shown_commands() -> list[tuple[str, str, bool]]:
     """Return (document, command line, whole) for every `nas ...` line in a code block and every such span of text.
 
