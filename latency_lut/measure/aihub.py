@@ -1,8 +1,8 @@
 """A phone of Qualcomm AI Hub as a device: one profile job a model, through the `qai-hub` client.
 
-Jobs cost money or quota, so that each is written down, with its number, before its result is waited for: a measuring
-that was killed asks for the results of the jobs it had submitted and pays for none twice. A model is named by its
-hash; one that is timed twice, such as a reference, is one job.
+Jobs cost money or quota, so that each is written down, once before it is submitted and again with its number: a
+measuring that was killed looks for the one it was submitting, asks for the results of the others, and pays for none
+twice. A model is named by its hash; one that is timed twice, such as a reference, is one job.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -69,13 +70,20 @@ class Jobs:
     path: Path
     header: Mapping[str, Any]
     numbers: dict[str, str] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)  # submitted, perhaps: the number was never learned
+    run: str = ""  # tells this measuring's jobs from those of others of the same models
     profiles: dict[str, Profile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._log = Log.open(JOBS, self.path, self.header)
         for entry in self._log.entries:
             match entry.document:
+                case {"run": str(run)}:
+                    self.run = run
+                case {"model": str(model), "begun": True}:
+                    self.begun.add(model)
                 case {"model": str(model), "job": str(number)}:
+                    self.begun.discard(model)
                     self.numbers[model] = number
                 case {"model": str(model), "times_ms": list(times), "layers": list(layers)}:
                     self.profiles[model] = Profile(tuple(times), tuple((kind, unit) for kind, unit in layers))
@@ -83,10 +91,19 @@ class Jobs:
                     self.numbers.pop(model, None)
                 case _:
                     raise damaged(JOBS, self.path, entry.line, "not a job")
+        if not self.run:
+            self.run = secrets.token_hex(4)
+            self._log.append({"run": self.run})
+
+    def begin(self, model: str) -> None:
+        """Write down that a job is about to be submitted."""
+        if model not in self.begun:
+            self._log.append({"model": model, "begun": True})
 
     def submitted(self, model: str, number: str) -> None:
         """Write down a job before its result is waited for."""
         self._log.append({"model": model, "job": number})
+        self.begun.discard(model)
         self.numbers[model] = number
 
     def finished(self, model: str, profile: Profile) -> None:
@@ -115,7 +132,6 @@ class AiHub:
 
     batch_size = 16
     seconds_per_op = 30.0  # a job waits its turn; ops are not measured one by one there
-    whole_networks = True
 
     def __init__(
         self,
@@ -158,10 +174,15 @@ class AiHub:
             for name, model in dict(zip(names, models, strict=True)).items():
                 if name in self.jobs.numbers or name in self.jobs.profiles:
                     continue
-                path = Path(folder) / f"{name}.tflite"
-                path.write_bytes(model)
-                answer = self._client.ask(do="submit", model=str(path), name=name, options=self.options)
-                self.jobs.submitted(name, answer["job"])
+                job_name = f"{name}-{self.jobs.run}"
+                number = self._client.ask(do="find", name=job_name)["job"] if name in self.jobs.begun else None
+                if number is None:
+                    path = Path(folder) / f"{name}.tflite"
+                    path.write_bytes(model)
+                    self.jobs.begin(name)
+                    answer = self._client.ask(do="submit", model=str(path), name=job_name, options=self.options)
+                    number = answer["job"]
+                self.jobs.submitted(name, number)
         return names
 
     def profile(self, name: str) -> Profile:
@@ -191,7 +212,12 @@ class Client:
 
     def __init__(self, python: str) -> None:
         self._process = subprocess.Popen(
-            [python, "-I", aihub_client.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [python, "-I", aihub_client.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,  # Ctrl-C stops the measuring, not a job that is being submitted
         )
 
     def ask(self, **request: str) -> dict[str, Any]:

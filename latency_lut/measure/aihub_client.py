@@ -5,6 +5,7 @@ environment of its own and this file, which imports nothing of the project, runs
 
     {"do": "open", "device": NAME}                  -> {"client": VERSION, "os": ..., "attributes": [...]}
     {"do": "submit", "model": PATH, "name": ..., "options": ...} -> {"job": ID}
+    {"do": "find", "name": NAME}                    -> {"job": ID}, or null where no recent job is called so
     {"do": "result", "job": ID} -> {"state": "running"}, {"state": "failed", "reason": ...} or
                                    {"state": "done", "times_us": [...], "layers": [[TYPE, UNIT], ...]}
 
@@ -17,6 +18,8 @@ import json
 import os
 import sys
 from typing import Any
+
+_RECENT = 100
 
 
 class Worker:
@@ -33,6 +36,8 @@ class Worker:
                 return self._open(request["device"])
             case "submit":
                 return self._submit(request)
+            case "find":
+                return {"job": self._found(request["name"])}
             case "result":
                 return self._result(request["job"])
         raise ValueError(f"unknown request {request['do']!r}")
@@ -60,6 +65,10 @@ class Worker:
             profile=True,
         )
         return {"job": job.job_id}
+
+    def _found(self, name: str) -> str | None:
+        summaries = self._client.get_job_summaries(limit=_RECENT)
+        return next((str(summary.job_id) for summary in summaries if summary.name == name), None)
 
     def _result(self, identifier: str) -> dict[str, Any]:
         job = self._client.get_job(identifier)

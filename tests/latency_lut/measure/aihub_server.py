@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,6 +43,8 @@ class Service:
     waiting: bool = False  # jobs never end
     fails: set[str] = field(default_factory=set)  # hashes of models that do not run
     down: bool = False
+    silent_at: int = 0  # which job's number is told late
+    reached: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
     def hash_of(self, job: str) -> str:
@@ -85,6 +88,11 @@ class Handler(BaseHTTPRequestHandler):
                 url = f"http://127.0.0.1:{self.service.port}/upload/{number}"
                 parts = api.FileMultipartUploadURL(urls=[url], upload_id="u", max_part_size=2**40)
                 self._answer(api.FileUploadResponse(multipart_url=parts))
+            case ["job_summaries"]:
+                jobs = list(self.service.jobs.items())[::-1]
+                summaries = [api.InferenceJobSummary(job_id=number, name=job.name) for number, job in jobs]
+                found = [api.JobSummary(inference_job_summary=summary) for summary in summaries]
+                self._answer(api.JobSummaryList(job_summaries=found))
             case ["jobs", number]:
                 job = self.service.jobs[number]
                 job.job_state = api.JOB_STATE_PROVISIONING_DEVICE if self.service.waiting else api.JOB_STATE_DONE
@@ -119,6 +127,9 @@ class Handler(BaseHTTPRequestHandler):
                 assert job.is_profiling_on and job.options == "--compute_unit npu" and job.device.name == PHONE
                 job.inference_job_id = f"j{len(self.service.jobs)}"
                 self.service.jobs[job.inference_job_id] = job
+                if len(self.service.jobs) == self.service.silent_at:
+                    self.service.reached.set()
+                    time.sleep(2)  # the job is there, its number is not yet told
                 self._answer(api.CreateUpdateResponse(id=job.inference_job_id))
             case _:
                 self.send_error(404)
