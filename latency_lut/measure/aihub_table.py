@@ -61,14 +61,19 @@ def farm(hub: AiHub, networks: Mapping[str, Architecture], precision: Precision,
     reference does not run.
     """
     tasks: list[Task] = [*REFERENCES, *networks.values()]
-    names = []
+    names, copies = [], []
     for done, task in enumerate(tasks):
         on_progress(done, 2 * len(tasks), task)
-        names += hub.submit([build_model(task, precision)[0]])
+        model, times_in_model = build_model(task, precision)
+        names += hub.submit([model])
+        copies.append(times_in_model)
     profiles: dict[str, Profile] = {}
     failed: dict[str, str] = {}
     count = len(REFERENCES)
-    references_ms = [hub.profile(name).timing().undisturbed_ms for name in names[:count]]
+    references_ms = [
+        hub.profile(name).timing().undisturbed_ms / times_in_model
+        for name, times_in_model in zip(names[:count], copies[:count], strict=True)
+    ]
     for done, (label, name) in enumerate(zip(networks, names[count:], strict=True), len(tasks) + count):
         on_progress(done, 2 * len(tasks), networks[label])
         try:

@@ -85,7 +85,7 @@ SustainedOption = Annotated[
     ),
 ]
 NetworkArgument = Annotated[
-    str | None, typer.Argument(metavar="[NETWORK]", help="With --sustained: what to run.", show_default=False)
+    str | None, typer.Argument(metavar="NETWORK", help="With --sustained: what to run.", show_default=False)
 ]
 
 

@@ -37,7 +37,9 @@ NetworksOption = Annotated[
     list[str] | None,
     typer.Option("--networks", metavar="NAME", help="Time these instead: a network, a space, or `all` of both."),
 ]
-OnOption = Annotated[str, typer.Option("--on", metavar="DEVICE", help="Where to time: host, or adb[:SERIAL].")]
+OnOption = Annotated[
+    str, typer.Option("--on", metavar="DEVICE", help="Where to time: host, adb[:SERIAL] or aihub:NAME.")
+]
 PerSpaceOption = Annotated[int, typer.Option("--per-space", min=1, help="Random networks of each space.")]
 PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Write a scatter picture.")]
 

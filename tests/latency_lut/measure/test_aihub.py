@@ -78,7 +78,7 @@ def measure(out: Path, *more: str):
     return CliRunner().invoke(app, arguments(out, *more))
 
 
-def test_networks_become_a_table_of_rates(service: Service, tmp_path: Path) -> None:
+def test_networks_become_a_table_of_rates(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "s24.csv"
     result = measure(out, "--json")
     assert result.exit_code == 0, result.output
@@ -95,6 +95,13 @@ def test_networks_become_a_table_of_rates(service: Service, tmp_path: Path) -> N
     )
     assert len(service.jobs) == len(NETWORKS) + len(REFERENCES)
     assert not (tmp_path / "s24.csv.jobs").exists()
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    checked = CliRunner().invoke(
+        app, ["lut", "validate", str(out), "--on", f"aihub:{PHONE}", "--networks", NETWORKS[0], "--json"]
+    )
+    assert checked.exit_code == 0, checked.output
+    assert json.loads(checked.stdout)["count"] == 1
+    assert json.loads(checked.stdout)["mean_abs_pct"] < 5
 
 
 def test_a_killed_measuring_pays_for_no_job_twice(service: Service, tmp_path: Path) -> None:
