@@ -205,3 +205,35 @@ def test_what_is_guarded_ends_with_the_process_that_started_it() -> None:
     program = f"import os, nas.engines._nni as n; g = n._ended_with_this({sleeping.pid}); os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", program], timeout=30).returncode == -signal.SIGKILL
     assert sleeping.wait(timeout=30) == -signal.SIGTERM
+
+
+def test_a_strategy_is_the_tuner_of_an_experiment_of_ones_own(tmp_path: Path, monkeypatch) -> None:
+    """Made as NNI makes it, by its class name and arguments."""
+    nni = pytest.importorskip("nni")
+    from nni.tools.package_utils import create_customized_class_instance
+
+    monkeypatch.setattr(sys, "path", [*sys.path])  # NNI adds the code directory to it
+    arguments = {"space": "mobilenetv3", "budget": "60ms", "strategy": "evolution", "evaluations": 12}
+    tuner = create_customized_class_instance(
+        {
+            "codeDirectory": str(tmp_path),
+            "className": "nas.jobs.search.nni_tuner.PhoneTuner",
+            "classArgs": arguments,
+        }
+    )
+    space = load_space("mobilenetv3")
+    tuner.update_search_space(json.loads(json.dumps(to_nni(space))))
+    with pytest.raises(UserError, match="is not mobilenetv3"):
+        tuner.update_search_space(to_nni(load_space("mnasnet")))
+    cost = CompiledCost(space, load_device("pixel"))
+    for number in range(12):
+        genotype = from_parameters(space, tuner.generate_parameters(number))
+        assert cost.interval_ms(genotype[None])[1][0] <= 90
+        if number % 3:
+            tuner.receive_trial_result(number, {}, 60.0 + number if number % 2 else {"default": 60.0 + number})
+        tuner.trial_end(number, bool(number % 3))
+    assert len(tuner._strategy._living) == 8
+    with pytest.raises(ValueError, match=r"top-1|percent"):
+        tuner.receive_trial_result(0, {}, 160.0)
+    with pytest.raises(nni.NoMoreTrialError):
+        tuner.generate_parameters(12)
