@@ -11,7 +11,6 @@ import typer
 from typer.core import TyperGroup
 
 import nas
-from nas.cli._errors import reported_errors
 from nas.cli._registry import COMMANDS, GROUPS, CommandEntry
 
 HELP = """Find the neural network that fits your phone.
@@ -54,6 +53,8 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand; what goes wrong in it is told as `reported_errors` does."""
+        from nas.cli._errors import reported_errors  # with `searchspace`, which no help page of a group needs
+
         with reported_errors():
             return super().invoke(ctx)
 

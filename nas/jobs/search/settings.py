@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from nas.objectives import metric
 from nas.options import BUDGET, ENGINE, EXTRAPOLATE, HEAD, SEED, SPACE, STRATEGY, STRATEGY_OPTION, Internal, Option
 from searchspace.support.errors import UserError
 from searchspace.support.quantities import parse_duration_ms
@@ -121,6 +120,8 @@ class SearchSettings:
             raise UserError(f"trial epochs are {self.trial_epochs}, expected at least 1")
         if self.early_stopping and self.evaluator is None:
             raise UserError("--early-stopping stops trainings of networks: add --evaluator train")
+        from nas.objectives import metric  # with numpy, which a help page does not need
+
         names = [metric(name).name for name in self.front]
         if not names or "top1" in names or len(set(names)) < len(names):
             raise UserError(f"the front is over {', '.join(names) or 'nothing'}: name each metric but top1 once")
