@@ -92,11 +92,15 @@ def run(path: str | Path | bytes, inputs: Images, threads: int = 1) -> Images:
 
 
 def run_named(model: str | Path | bytes, inputs: Images, threads: int = 1) -> dict[str, Images]:
-    """Run a float model on `inputs` (count, height, width, channels); return its outputs by name, count first."""
+    """Run a model on `inputs` (count, height, width, channels), float; return float outputs by name, count first.
+
+    An int8 model's input is quantised and its outputs dequantised with the scales in the file.
+    """
     runner = load(model, threads).get_signature_runner()
-    (source,) = runner.get_input_details()
-    rows = [{name: np.array(found) for name, found in runner(**{source: image[None]}).items()} for image in inputs]
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    ((source, detail),) = runner.get_input_details().items()
+    targets = runner.get_output_details()
+    rows = [runner(**{source: _quantised(image[None], detail)}) for image in inputs]
+    return {name: np.concatenate([_dequantised(row[name], targets[name]) for row in rows]) for name in rows[0]}
 
 
 def fill_inputs(interpreter: Any, seed: int = 0) -> None:

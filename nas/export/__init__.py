@@ -1,9 +1,9 @@
 """From a network to a file that has really run: write, say how it is used, compare with torch, time on this machine."""
 
-from nas.export._calibration import Calibration, calibration_from
+from nas.export._calibration import CALIBRATION_IMAGES, Calibration, calibration_from
 from nas.export._check import AccuracyCheck, check_accuracy, largest_error
 from nas.export._formats import FORMATS, export_as, require_format
-from nas.export._headed import HEADED_FORMATS, export_headed
+from nas.export._headed import HEADED_FORMATS, export_headed, run_headed
 from nas.export._origin import precision_of
 from nas.export._record import ExportRecord, host_name
 from nas.export._tflite import (
@@ -18,6 +18,7 @@ from nas.export._tflite import (
 from nas.export._usage import Usage, preparation_of
 
 __all__ = [
+    "CALIBRATION_IMAGES",
     "FORMATS",
     "HEADED_FORMATS",
     "PRECISIONS",
@@ -39,5 +40,6 @@ __all__ = [
     "preparation_of",
     "require_format",
     "require_precision",
+    "run_headed",
     "weights_mark",
 ]

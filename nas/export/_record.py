@@ -15,7 +15,8 @@ class ExportRecord:
 
     `output_error` is the largest difference to torch over the output's range, `top1_agreement` the percentage of
     images that an int8 file and torch classify alike, `calibration` what an int8 file's ranges were taken from,
-    `fallbacks` the operators that XNNPACK leaves to slower kernels, by name, `usage` what the file says of its use.
+    `fallbacks` the operators that XNNPACK leaves to slower kernels, by name, `usage` what the file says of its use;
+    `score` is what an int8 file with a head reaches on test images (`metric`, `torch`, `file` in per cent, `images`).
     """
 
     file: str
@@ -35,6 +36,7 @@ class ExportRecord:
     runtime: str
     fallbacks: Mapping[str, int] = field(default_factory=dict)
     usage: Mapping[str, Any] = field(default_factory=dict)
+    score: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON-ready values, without what does not apply."""
@@ -49,6 +51,12 @@ class ExportRecord:
             found.append("Its weights are untrained: good for timing; train the network before you use its answers.")
         if self.calibration is not None:
             found.append(f"Its int8 ranges come from {self.calibration}.")
+        if self.score:
+            told = self.score
+            found.append(
+                f"On {told['images']} test images its {told['metric']} is {told['file']:.1f} %, "
+                f"that of PyTorch {told['torch']:.1f} %."
+            )
         if self.fallbacks:
             listed = ", ".join(f"{count} {name}" for name, count in self.fallbacks.items())
             found.append(f"In {self.precision} XNNPACK has no kernel for {listed}: a slower one runs them.")

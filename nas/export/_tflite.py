@@ -121,7 +121,7 @@ def _made(
     require_agreement(found.error, AGREEMENT[stored])
     source = None
     if precision == INT8:
-        content = _quantised(content, calibration, seed)
+        content = quantised(content, calibration, seed)
         found = compare(network, run_tflite(content), shown)
         source = NO_IMAGES if calibration is None else calibration.source
     architecture = network.architecture
@@ -191,17 +191,17 @@ def write_labels(path: Path, usage: Mapping[str, Any]) -> None:
         write_atomic(path.with_name(LABELS_FILE), labels_text(usage["output"]["labels"]))
 
 
-def _quantised(content: bytes, calibration: Calibration | None, seed: int) -> bytes:
+def quantised(content: bytes, calibration: Calibration | None, seed: int) -> bytes:
     """Return the full-integer version; raises UserError should an operator have stayed in floats."""
     from latency_lut.tflite.quantise import quantise_int8
     from latency_lut.tflite.read import read_graph
 
     images = None if calibration is None else np.moveaxis(calibration.images, 1, -1)
-    quantised = quantise_int8(content, images, seed)
-    floats = {op.name for op in read_graph(quantised).operators if any("float" in out.dtype for out in op.outputs)}
+    made = quantise_int8(content, images, seed)
+    floats = {op.name for op in read_graph(made).operators if any("float" in out.dtype for out in op.outputs)}
     if floats:
         raise UserError(f"{', '.join(sorted(floats))} could not be quantised; no file was written")
-    return quantised
+    return made
 
 
 def _timed(content: bytes, precision: str, threads: int) -> Measurement:

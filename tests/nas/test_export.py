@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchspace import Activation, Architecture, Head, InvertedResidual, Sandglass, Stem
+from searchspace import Activation, Architecture, Head, InvertedResidual, Sandglass, Stem, reference
 
 pytest.importorskip("ai_edge_litert", reason="exporting needs ai-edge-litert")
 
 from latency_lut.tflite import module_model
 from latency_lut.tflite.read import read_graph
-from nas.export import Calibration, ExportRecord, check_accuracy, export_network, weights_mark
+from nas.export import Calibration, ExportRecord, check_accuracy, export_headed, export_network, weights_mark
+from searchspace.heads import HeadedNetwork, head
 from searchspace.modules import Network, build_network
+from searchspace.modules.headed import build_headed
 from searchspace.support.errors import UserError
 
 # Every kind of operation that can go wrong on the way: both blocks, squeeze-excite, h-swish, a partial shortcut.
@@ -103,3 +105,15 @@ def test_a_file_that_disagrees_is_not_written(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UserError, match="differ"):
         export_network(build_network(SMALL, seed=2), tmp_path / "model.tflite", trained=True)
     assert not (tmp_path / "model.tflite").exists()
+
+
+@pytest.mark.parametrize("name", ["ssdlite", "lraspp", "deeplab_lite"])
+def test_heads_are_integer_from_input_to_outputs(name: str, tmp_path: Path) -> None:
+    network = HeadedNetwork(reference("mobilenet_v3_small_0.75@96"), head(name))
+    record = export_headed(build_headed(network, seed=0), tmp_path / "m.tflite", trained=False, precision="int8")
+    graph = read_graph(tmp_path / "m.tflite")
+    used = {one.dtype for op in graph.operators for one in (*op.inputs, *op.outputs) if one is not None}
+    assert "float32" not in used and graph.inputs[0].dtype == "int8"
+    assert {op.name for op in graph.operators} >= ({"CONCATENATION"} if name == "ssdlite" else {"RESIZE_BILINEAR"})
+    assert {name: one["dtype"] for name, one in record.usage["outputs"].items()}.items() >= {("scores", "int8")}
+    assert "noise" in (record.calibration or "") and any("untrained" in one for one in record.remarks)

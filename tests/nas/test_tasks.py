@@ -244,6 +244,12 @@ def test_segmentation_learns_scenes_and_its_file_segments_as_torch_does(tmp_path
     )
     exported = json.loads(onnx.stdout)
     assert exported["weights"] == "trained" and exported["usage"]["outputs"]["scores"]["shape"] == [1, 4, 64, 64]
+    words = ("export", str(run), "--precision", "int8", "--out", str(tmp_path / "m8.tflite"), "--json")
+    quantised = json.loads(CliRunner().invoke(app, words).stdout)
+    assert quantised["calibration"] == "128 training images of scenes:200"
+    score = quantised["score"]
+    assert score["metric"] == "miou" and score["torch"] == pytest.approx(result["test"]["value"])
+    assert abs(score["file"] - score["torch"]) < 5 and score["images"] == result["test"]["count"]
 
 
 def test_detection_runs_from_end_to_end_and_goes_on_where_it_stopped(tmp_path):

@@ -18,7 +18,7 @@ from nas.export import (
     preparation_of,
 )
 from nas.jobs.export.headed import export_with_head, is_headed_run
-from nas.jobs.export.settings import ExportSettings
+from nas.jobs.export.settings import ExportSettings, run_settings
 from nas.runs import RunFolder
 from nas.runs.folder import FRONT_WEIGHTS, front_file
 from nas.training.start import find_weights
@@ -29,9 +29,8 @@ from searchspace.resolve import resolve_network
 from searchspace.support.errors import UserError
 from searchspace.support.files import read_text
 from searchspace.text import parse
-from searchspace.yaml_io import load_mapping
 
-FRONT, SETTINGS = "front.csv", "settings.yaml"
+FRONT = "front.csv"
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _calibration(
     """Return training images of --data, else of the run's own data set, prepared as the weights expect them."""
     from nas.data import load_data
 
-    spec = settings.data or _run_settings(settings.network).get("data")
+    spec = settings.data or run_settings(settings.network).get("data")
     if not isinstance(spec, str):
         return None, None
     data = load_data(spec, architecture.resolution, settings.seed, preparation=prepared)
@@ -155,8 +154,3 @@ def _predicted(network: str) -> Mapping[str, Any]:
 def _result(network: str) -> dict[str, Any]:
     folder = None if "," in network else RunFolder(network)
     return folder.result() if folder is not None and folder.is_complete else {}
-
-
-def _run_settings(network: str) -> Mapping[str, Any]:
-    place = Path(network) / SETTINGS
-    return load_mapping(place, "settings file") if "," not in network and place.is_file() else {}
