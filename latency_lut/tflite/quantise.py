@@ -15,7 +15,8 @@ def quantise_int8(content: bytes, images: Images | None = None, seed: int = 0) -
     inputs, standard normal noise does. Raises UserError when ai-edge-quantizer is not installed.
     """
     try:
-        from ai_edge_quantizer import quantizer, recipe
+        from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+        from ai_edge_quantizer.utils import qsv_utils
     except ImportError as error:
         raise missing_package("int8 models", "litert", error) from error
     (signature,) = load(content).get_signature_list()
@@ -28,8 +29,12 @@ def quantise_int8(content: bytes, images: Images | None = None, seed: int = 0) -
     else:
         samples = [{name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)]
     with quiet():
-        quantiser = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
-        ranges = quantiser.calibrate({signature: samples}, num_threads=1)
-        quantised = quantiser.quantize(ranges).quantized_model
+        rules = recipe_manager.RecipeManager()
+        rules.load_quantization_recipe(recipe.static_wi8_ai8())
+        # From the smallest to the largest value: the quantiser's own moving averages cut outputs off.
+        ranges = calibrator.Calibrator(content, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+        ranges.calibrate({signature: samples}, rules)
+        made = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
+        quantised = made.quantize(ranges.get_model_qsvs()).quantized_model
     assert quantised is not None
     return bytes(quantised)

@@ -63,7 +63,8 @@ def export_network(network: Network, job: TrainJob) -> dict[str, Any]:
 
     from nas.export import calibration_from, export_trained, precision_of
 
-    precision, seed = job.settings.precision or precision_of(job.settings.network), job.settings.seed
+    chosen = "int8" if job.settings.quantisation_aware else job.settings.precision
+    precision, seed = chosen or precision_of(job.settings.network), job.settings.seed
     size = network.architecture.resolution
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     images, labels = sample(job.tested, EXPORT_CHECK_IMAGES, job.settings.seed)

@@ -62,6 +62,8 @@ def prepare(
     if settings.precision is not None:
         require_precision(settings.precision)
     weights = find_weights(settings.network, settings.weights, settings.from_scratch)
+    if settings.quantisation_aware and weights is None:
+        raise UserError("--quantisation-aware fine-tunes trained weights: give the folder of a training, or --weights")
     given = resolve_network(settings.network)
     asked = network_asked_for(given, settings.image_size)
     opened = open_weights(weights, asked) if weights is not None else None
@@ -70,6 +72,8 @@ def prepare(
     change = change_of_form(given, start.asked, start.form, _known_table(settings.network))
     images_per_step = min(chosen.batch_size, len(data.train))
     decided = execution.for_steps_of(images_per_step * start.network.architecture.madds)
+    if settings.quantisation_aware:
+        decided = replace(decided, bf16=False)  # int8 is rounded from float32
     folder = _open_folder(out, {**asdict(settings), "execution": asdict(execution)}, resume, decided, beside)
     return TrainJob(
         settings=settings,

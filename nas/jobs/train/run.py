@@ -18,6 +18,7 @@ from nas.training.checkpoint import Checkpoints
 from nas.training.evaluation import evaluate
 from nas.training.history import Observer
 from nas.training.loop import train
+from nas.training.quantisation import evaluate_rounded, rounded_step
 from searchspace.weights import WEIGHTS_FILE, save_weights
 from searchspace.yaml_io import save_architecture
 
@@ -32,6 +33,9 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
     network, folder = job.start.network, job.folder
     checkpoints = Checkpoints(path=folder.file(CHECKPOINT), every_seconds=checkpoint_seconds, resume=job.resume)
     log = EpochLog(folder, observer) if distributed.is_first() else None
+    how: dict[str, Any] = {}
+    if job.settings.quantisation_aware:
+        how = {"take_step": rounded_step, "evaluation": evaluate_rounded, "identity": {"rounding": "int8"}}
     history = train(
         network,
         job.data,
@@ -40,6 +44,7 @@ def run_job(job: TrainJob, observer: Observer, *, checkpoint_seconds: float, exp
         execution=job.execution,
         checkpoints=checkpoints,
         observer=log,
+        **how,
     )
     if not distributed.is_first():
         return {}

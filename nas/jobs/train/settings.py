@@ -18,6 +18,7 @@ from nas.options import (
     Option,
 )
 from nas.training.recipes import Recipe, recipe
+from searchspace.support.errors import UserError
 
 _RECIPE = Option(
     "mobilenetv3, mobilenext, short, fine-tune (from --weights) or dense.",
@@ -100,6 +101,15 @@ class TrainSettings(_Settings):
             otherwise="that of the table a run folder was searched for",
         ),
     ] = None
+    quantisation_aware: Annotated[
+        bool,
+        Option("Fine-tune trained weights with the rounding of int8, and write model.tflite in int8.", panel=TRAINING),
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a precision that --quantisation-aware does not train for."""
+        if self.quantisation_aware and self.precision not in (None, "int8"):
+            raise UserError(f"--quantisation-aware trains for int8, not for {self.precision}: leave --precision out")
 
 
 @dataclass(frozen=True, kw_only=True)
