@@ -53,7 +53,7 @@ def converted(module: nn.Module, size: int) -> bytes:
 
 
 def both(module: nn.Module, size: int) -> tuple[bytes, bytes]:
-    """Return our file and the conversion; ours takes a third of the processor time, or less: all of torch may be cold."""
+    """Return our file and the conversion; ours takes a third of the processor time, or less."""
     started = time.process_time()
     ours = module_model(module, (1, 3, size, size))
     written = time.process_time()
