@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,12 +40,13 @@ _USUAL_GROUPS = 7
 class Bound:
     """No network within the budget scores over `proved`; the best one scores about `estimated`; None: not known.
 
-    `best` is the best network met on the way, (choices,), within the budget.
+    `best` is the best network met on the way, (choices,), within the budget; `of` says what is bounded.
     """
 
     proved: float | None = None
     estimated: float | None = None
     best: Genotypes | None = None
+    of: str = "space"
 
     def proves(self, top1: float) -> bool:
         """Whether a network of this score is proven to be the best within the budget."""
@@ -54,7 +55,7 @@ class Bound:
     def told(self, top1: float) -> str:
         """Say how far a network of this score is from the best within the budget."""
         if self.proves(top1):
-            return "Proven: no network of the space within the budget scores higher."
+            return f"Proven: no network of the {self.of} within the budget scores higher."
         if self.estimated is None:
             return ""
         likely = f"probably {max(self.estimated - top1, 0.0):.2f} (an estimate: ascents reach {self.estimated:.2f} %)"
@@ -133,7 +134,7 @@ def _listed_bound(evaluator: PredictorEvaluator, objective: Objective) -> Bound:
 def _table_bound(evaluator: TableEvaluator, objective: Objective) -> Bound:
     rows = evaluator.rows
     within = objective.high_ms(rows.genotypes) <= objective.budget_ms
-    return _best_of(rows.genotypes[within], rows.top1[within]) if within.any() else Bound()
+    return replace(_best_of(rows.genotypes[within], rows.top1[within]), of="table") if within.any() else Bound()
 
 
 def _best_of(genotypes: Genotypes, top1: Values) -> Bound:

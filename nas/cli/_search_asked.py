@@ -8,7 +8,7 @@ from typing import Annotated
 from nas.cli._head import refuse_classes
 from nas.cli._options import Given
 from nas.cli._run_options import EngineOptions, StartedRun, run_to_resume
-from nas.jobs.search.settings import NNI_PARALLEL, SearchSettings, default_evaluations, parse_budgets
+from nas.jobs.search.settings import NNI_PARALLEL, TRAIN, SearchSettings, default_evaluations, parse_budgets
 from nas.options import BUDGET, ENGINE, OUTPUT, Option, options_of
 from nas.supernets.settings import DIFFERENTIABLE, SupernetSettings
 from searchspace.support.errors import UserError
@@ -91,7 +91,7 @@ def _by_options(given: Given) -> Wanted:
     nni = engine.engine == "nni"
     chosen = {"device": device, "budget_ms": budget_ms, "also": also}
     if given["evaluations"] is None:
-        chosen["evaluations"] = default_evaluations(images=data is not None, nni=nni)
+        chosen["evaluations"] = default_evaluations(images=data is not None, nni=nni, evaluator=given["evaluator"])
     if given["parallel"] is None and nni:
         chosen["parallel"] = NNI_PARALLEL
     if given["strategy"] is None and given["mode"] == DIFFERENTIABLE:
@@ -111,13 +111,13 @@ def _by_run(given: Given, run: StartedRun) -> Wanted:
     return Wanted(run.made(SearchSettings), images, output.export, output.netadapt, engine)
 
 
-_TRAIN_OPTIONS = ("evaluator", "trial_epochs", "early_stopping")
+_TRAIN_OPTIONS = ("trial_epochs", "early_stopping")
 
 
 def _refuse_image_options(given: Given) -> None:
     """Raise UserError when an option was given that means something only with --data."""
     of_images = options_of(SupernetSettings).keys() - options_of(SearchSettings).keys()
-    options = given.written([*of_images, *_TRAIN_OPTIONS])
+    options = given.written([*of_images, *_TRAIN_OPTIONS, *(["evaluator"] if given["evaluator"] == TRAIN else [])])
     if options:
         raise UserError(
             f"{options}: only a search on images has a supernet to train; add --data, such as --data digits"

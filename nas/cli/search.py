@@ -55,6 +55,7 @@ def search(given: Given, json: JsonOption = False) -> None:
       nas search --budget 60ms --data cifar10:PATH --netadapt 51ms
       nas search --device pixel1=60ms --device pixel4=20ms --front latency --front params
       nas search --budget 90ms --head ssdlite      the backbone for a detector: its head is part of the budget
+      nas search --budget 60ms --evaluator table:mobilenetv3_space_imagenet_supernet.csv      among known networks only
       nas search --budget 30ms --data digits --engine ray --parallel 8
       nas search --resume runs/NAME                go on after an interruption
     """
@@ -143,6 +144,11 @@ def _refuse_split_devices(wanted: Wanted) -> None:
 
 
 def _scoring(wanted: Wanted) -> Scoring:
+    from nas.jobs.search.untrained_scoring import open_untrained_scoring
+
+    untrained = open_untrained_scoring(wanted.settings, wanted.images)
+    if untrained is not None:
+        return untrained
     if wanted.images is None:
         from nas.jobs.search.scoring import PredictedScoring
 

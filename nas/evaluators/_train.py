@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.objectives import Values
+from searchspace.architecture import Architecture
 from searchspace.choices import Genotypes
 from searchspace.low_resolution import RunForm, strides_to_drop
 from searchspace.space import SearchSpace
@@ -93,18 +94,24 @@ class TrainEvaluator:
 
     def runs_as(self, genotype: Genotypes) -> Any:
         """Return a network as it runs on the images, as it would within a supernet of the space."""
-        largest = max(self.space.spec.resolutions)
-        dropped = strides_to_drop(self.image_size, self.space.total_stride) if self.image_size < largest else 0
-        network = self.space.decode(genotype)
-        size = max(4, round(self.image_size * network.resolution / largest))
-        return RunForm(size, dropped).of(network).with_classes(self.classes)
+        network = self.space.decode(genotype).with_classes(self.classes)
+        return image_form(self.space, network, self.image_size)
 
     def _images(self) -> Data:
-        return _load(self.data, self.image_size, self.seed, self.subset)
+        return loaded_images(self.data, self.image_size, self.seed, self.subset)
+
+
+def image_form(space: SearchSpace, network: Architecture, image_size: int) -> Architecture:
+    """Return a network of a space as it runs on images of that many pixels, as it would within a supernet."""
+    largest = max(space.spec.resolutions)
+    dropped = strides_to_drop(image_size, space.total_stride) if image_size < largest else 0
+    size = max(4, round(image_size * network.resolution / largest))
+    return RunForm(size, dropped).of(network)
 
 
 @lru_cache(maxsize=1)
-def _load(spec: str, image_size: int, seed: int, subset: int | None) -> Data:
+def loaded_images(spec: str, image_size: int, seed: int, subset: int | None) -> Data:
+    """Return the images that a specification names, loaded once in a process."""
     from nas.data import load_data
 
     return load_data(spec, image_size, seed, subset, quiet=True)

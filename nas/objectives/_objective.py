@@ -43,22 +43,36 @@ class Objective:
 
     `ceiling` says up to how many times the budget networks are evaluated for the front (1: none above it). With
     `around`, a genotype of shape (choices,), networks are drawn as smaller forms of that one, from a little below the
-    budget up to the ceiling: uniform draws from the smaller forms of a network are nearly all far too small.
+    budget up to the ceiling: uniform draws from the smaller forms of a network are nearly all far too small. `rows`, (n,
+    choices), are the only networks that can be evaluated, such as those of a table; None: all can.
     """
 
-    def __init__(self, cost: Cost, budget_ms: float, ceiling: float = 1.5, around: Genotypes | None = None) -> None:
+    def __init__(
+        self,
+        cost: Cost,
+        budget_ms: float,
+        ceiling: float = 1.5,
+        around: Genotypes | None = None,
+        rows: Genotypes | None = None,
+    ) -> None:
         """Raise UserError, with the possible range, when no network is known to fit the budget."""
         self.cost = cost
         self.around = around
+        self.rows = rows
+        self._known = None if rows is None else frozenset(row.tobytes() for row in rows)
         self.space = cost.space
         self.budget_ms = budget_ms
         self.ceiling_ms = max(1.0, ceiling) * budget_ms
         self._kernels = np.array([choice.path.endswith("kernel") for choice in self.space.choices])
         extremes = cost.extremes()
-        self.fastest = extremes.fastest
-        lowest_ms, self.highest_ms = map(float, self.high_ms(np.stack([extremes.fastest, extremes.slowest])))
+        ends = np.stack([extremes.fastest, extremes.slowest])
+        if rows is not None:
+            order = self.high_ms(rows).argsort(kind="stable")
+            ends = rows[order[[0, -1]]]
+        self.fastest = ends[0]
+        lowest_ms, self.highest_ms = map(float, self.high_ms(ends))
         if budget_ms < lowest_ms:
-            raise UserError(self._refusal(lowest_ms, extremes.fastest_ms))
+            raise UserError(self._refusal(lowest_ms, float(cost.latency_ms(ends[:1])[0])))
 
     @property
     def binds(self) -> bool:
@@ -85,7 +99,8 @@ class Objective:
             )
             return f"no network was found that keeps all budgets; the nearest takes {used} (upper ends)"
         return (
-            f"no network fits a budget of {self.budget_ms:g} ms: the possible range in the space {self.space.name} is "
+            f"no network {'' if self.rows is None else 'of the table '}fits a budget of {self.budget_ms:g} ms: the "
+            f"possible range in the space {self.space.name} is "
             f"{milliseconds(lowest_ms)} to {milliseconds(self.highest_ms)} ms "
             f"(upper ends of the intervals; the fastest network is predicted at {milliseconds(fastest_ms)} ms)"
         )
@@ -105,7 +120,22 @@ class Objective:
 
     def affordable(self, genotypes: Genotypes) -> NDArray[np.bool_]:
         """Tell which genotypes may be evaluated, shape (n,)."""
-        return np.asarray(self.high_ms(genotypes) <= self.ceiling_ms)
+        return np.asarray(self.high_ms(genotypes) <= self.ceiling_ms) & self._evaluable(genotypes)
+
+    def within(self, genotypes: Genotypes) -> NDArray[np.bool_]:
+        """Tell which genotypes keep the budget and can be evaluated, shape (n,)."""
+        return np.asarray(self.high_ms(genotypes) <= self.budget_ms) & self._evaluable(genotypes)
+
+    def _evaluable(self, genotypes: Genotypes) -> NDArray[np.bool_]:
+        if self._known is None:
+            return np.ones(len(genotypes), dtype=np.bool_)
+        return np.array([row.tobytes() in self._known for row in genotypes], dtype=np.bool_)
+
+    def draw(self, rng: np.random.Generator, n: int) -> Genotypes:
+        """Draw n genotypes, (n, choices), each network as likely, or each of the `rows`; some may not be affordable."""
+        if self.rows is not None:
+            return np.array(self.rows[rng.integers(0, len(self.rows), n)])
+        return self.space.sample(rng, n)
 
     def sample(self, rng: np.random.Generator, n: int) -> Genotypes:
         """Draw n affordable genotypes, shape (n, choices): of some uniform draws each time the first affordable one.
@@ -119,7 +149,7 @@ class Objective:
             highest = min(self.ceiling_ms, float(self.high_ms(self.around[None])[0]))
             lowest = min(_LOWEST * self.budget_ms, highest)
             return self._stepped(rng, start, rng.uniform(lowest, highest, n))
-        drawn = self.space.sample(rng, n * _DRAWS)
+        drawn = self.draw(rng, n * _DRAWS)
         affordable = self.affordable(drawn).reshape(n, _DRAWS)
         first = np.where(affordable.any(axis=1), affordable.argmax(axis=1), _DRAWS - 1)
         return self.pull(rng, drawn[np.arange(n) * _DRAWS + first])
@@ -129,10 +159,14 @@ class Objective:
 
         The share of choices given up grows from try to try and ends with the fastest network itself, so that this
         ends however tight the budget; affordable genotypes stay as they are. Around a network they step down instead.
+        Where only `rows` can be evaluated, the nearest of them takes the place of another network: the one that differs
+        in the fewest choices.
         """
+        pulled = np.array(genotypes)
+        if self.rows is not None:
+            return self._nearest(rng, pulled)
         if self.around is not None:
             return self._stepped(rng, genotypes, np.full(len(genotypes), self.ceiling_ms))
-        pulled = np.array(genotypes)
         for attempt in range(1, _PULLS + 1):
             over_budget = np.flatnonzero(~self.affordable(pulled))
             if not len(over_budget):
@@ -143,6 +177,14 @@ class Objective:
 
     def _stepped(self, rng: np.random.Generator, genotypes: Genotypes, limits_ms: Values) -> Genotypes:
         return stepped_down(self.space, genotypes, self.fastest, limits_ms, self.high_ms, rng)
+
+    def _nearest(self, rng: np.random.Generator, genotypes: Genotypes) -> Genotypes:
+        assert self.rows is not None
+        rows = self.rows[rng.permutation(len(self.rows))]
+        rows = rows[self.high_ms(rows) <= self.ceiling_ms]
+        for index in np.flatnonzero(~self.affordable(genotypes)):
+            genotypes[index] = rows[(rows != genotypes[index]).sum(1).argmin()]
+        return genotypes
 
     def best(self, results: Results) -> int | None:
         """Return the index of the most accurate network within the budget, the faster one of equals; None if none."""

@@ -72,12 +72,12 @@ class PredictorAssisted(Strategy):
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         results = self._known()
         if len(results) < self.start:
-            return self._affordable(rng, self.space.sample, n)
+            return self._affordable(rng, self.objective.draw, n)
         predict = self._fitted(results)
         weights = self.exploration * rng.exponential(size=n)
         candidates = self._candidates(results, predict, rng)
         if len(candidates) < n:
-            more = self._affordable(rng, self.space.sample, n)
+            more = self._affordable(rng, self.objective.draw, n)
             candidates = np.concatenate([candidates, more])
         mean, deviation = predict(candidates)
         chosen: list[int] = []
@@ -112,7 +112,7 @@ class PredictorAssisted(Strategy):
             first, second = parents[rng.integers(0, len(parents), (2, _CHILDREN))]
             mixed = np.where(rng.random((_CHILDREN, 1)) < 0.5, self.space.crossover(rng, first, second), first)
             children = self.space.mutate(rng, mixed, 0.05)
-            children = children[self.objective.high_ms(children) <= self.objective.budget_ms]
+            children = children[self.objective.within(children)]
             children = children[[row.tobytes() not in self._seen for row in children]]
             found = np.unique(np.concatenate([found, children]), axis=0)
             if not len(found):

@@ -77,7 +77,7 @@ class RegularisedEvolution(Strategy):
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         fresh = len(self._living) < self.population
         # Around a network, uniform draws are far from what it computes.
-        drawn = self.space.sample if self.objective.around is None else self.objective.sample
+        drawn = self.objective.draw if self.objective.around is None else self.objective.sample
         return self._affordable(rng, drawn if fresh else self._children, n)
 
     def _children(self, rng: np.random.Generator, n: int) -> Genotypes:

@@ -58,7 +58,7 @@ class LocalSearch(Strategy):
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
         if self._told < self.start or not len(self._best):
-            return self._affordable(rng, self.space.sample, n)
+            return self._affordable(rng, self.objective.draw, n)
         return self._affordable(rng, self._neighbours, n)
 
     def _neighbours(self, rng: np.random.Generator, n: int) -> Genotypes:
@@ -70,7 +70,7 @@ class LocalSearch(Strategy):
             more = changes >= number
             children[more] = self.space.mutate(rng, children[more], 0.0)
         known = np.array([row.tobytes() in self._seen for row in children])
-        fits = self.objective.high_ms(children) <= self.objective.budget_ms
+        fits = self.objective.within(children)
         rank = np.where(known, 2, np.where(fits, 0, 1)).reshape(n, _CANDIDATES)
         return np.asarray(children.reshape(n, _CANDIDATES, -1)[np.arange(n), rank.argmin(axis=1)])
 

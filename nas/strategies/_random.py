@@ -14,4 +14,4 @@ class RandomSearch(Strategy):
     name = "random"
 
     def _propose(self, n: int, rng: np.random.Generator) -> Genotypes:
-        return self._affordable(rng, self.space.sample, n)
+        return self._affordable(rng, self.objective.draw, n)

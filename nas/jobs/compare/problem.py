@@ -55,7 +55,7 @@ def _table_problem(settings: CompareSettings, space: SearchSpace) -> Problem:
     rows = evaluator.rows
     cost = _cost(settings, evaluator.space)
     highest = float(cost.interval_ms(rows.genotypes)[1].max())
-    objective = Objective(cost, settings.budget_ms or highest, ceiling=1.0)
+    objective = Objective(cost, settings.budget_ms or highest, ceiling=1.0, rows=rows.genotypes)
     reference = (float(cost.latency_ms(rows.genotypes).max()), float(rows.top1.min()))
     unit = "M multiply-adds" if settings.device is None else "ms"
     return Problem(objective, evaluator.lookup, rows, evaluator.label, unit, reference)

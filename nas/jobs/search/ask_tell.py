@@ -136,7 +136,8 @@ class SearchLoop:
         self._fruitless = 0 if affordable.any() else self._fruitless + 1
         if self._fruitless == _FRUITLESS:
             raise UserError(
-                f"the strategy {self.strategy.name} proposed only networks over {self.objective.ceiling_ms:g} ms, "
+                f"the strategy {self.strategy.name} proposed only networks over {self.objective.ceiling_ms:g} ms"
+                f"{'' if self.objective.rows is None else ' or outside the table of accuracies'}, "
                 f"{_FRUITLESS} times in a row: give a larger budget"
             )
         keys = {i: proposals[i].tobytes() for i in np.flatnonzero(affordable).tolist()}

@@ -16,7 +16,9 @@ from nas.evaluators import Evaluator, check_top1
 from nas.jobs.search.prepare import price
 from nas.jobs.search.scoring import PredictedScoring, Scoring, Watch
 from nas.jobs.search.settings import SearchSettings
+from nas.jobs.search.untrained_scoring import open_untrained_scoring
 from nas.runs import RunFolder
+from nas.supernets.settings import SupernetSettings
 from searchspace.space import SearchSpace, load_space
 from searchspace.support.errors import UserError
 from searchspace.support.optional import optional_import
@@ -57,18 +59,22 @@ def _evaluator(folder: RunFolder) -> tuple[Evaluator, SearchSpace, int | None]:
     """Return what scores the networks of a run, their space, and with how many threads of torch, if any."""
     chosen, _ = folder.started_with()
     settings = SearchSettings(**_part(chosen, SearchSettings))
-    scoring: Scoring = PredictedScoring(settings.seed)
-    if "data" in chosen:
-        if settings.evaluator != "train":
-            raise UserError("a trial of NNI does not score with a supernet: search with --evaluator train")
-        from nas.jobs.search.train_scoring import open_train_scoring
-        from nas.supernets.settings import SupernetSettings
-
-        images = SupernetSettings(**_part(chosen, SupernetSettings))
-        scoring = open_train_scoring(images, settings.space, settings.trial_epochs)
-    priced = price(settings, scoring.scorable(load_space(settings.space)))
-    threads = settings.threads if scoring.trains else None
+    scoring = _scoring(settings, chosen)
+    priced = price(settings, scoring.scorable(load_space(settings.space)), scoring.rows)
+    threads = settings.threads if scoring.slow else None
     return scoring.evaluator(priced.objective, folder, Watch()), priced.space, threads
+
+
+def _scoring(settings: SearchSettings, chosen: dict[str, Any]) -> Scoring:
+    images = SupernetSettings(**_part(chosen, SupernetSettings)) if "data" in chosen else None
+    untrained = open_untrained_scoring(settings, images)
+    if untrained is not None or images is None:
+        return untrained or PredictedScoring(settings.seed)
+    if settings.evaluator != "train":
+        raise UserError("a trial of NNI does not score with a supernet: search with --evaluator train")
+    from nas.jobs.search.train_scoring import open_train_scoring
+
+    return open_train_scoring(images, settings.space, settings.trial_epochs)
 
 
 def _part(chosen: dict[str, Any], settings: type[Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
         raise UserError("several devices at once are searched with predicted accuracies only: leave --data out")
     if settings.head is not None and scoring.trains:
         raise UserError("a search with a head ranks backbones by their predicted ImageNet accuracy: leave --data out")
-    priced = price(settings, scoring.scorable(load_space(settings.space)))
+    priced = price(settings, scoring.scorable(load_space(settings.space)), scoring.rows)
     strategy = make_strategy(
         settings.strategy,
         priced.objective,
@@ -69,8 +69,11 @@ def prepare_search(settings: SearchSettings, scoring: Scoring) -> PreparedSearch
     return PreparedSearch(**vars(priced), scoring=scoring, strategy=strategy)
 
 
-def price(settings: SearchSettings, space: SearchSpace) -> Priced:
-    """Compile what the networks of a space cost on every device that the settings name, a head included."""
+def price(settings: SearchSettings, space: SearchSpace, rows: Genotypes | None = None) -> Priced:
+    """Compile what the networks of a space cost on every device that the settings name, a head included.
+
+    `rows`, (n, choices), are the only networks that can be evaluated, where not all can.
+    """
     around = _network_of(settings.space, space)
     if settings.head is not None:
         space = space.with_head(head_of(settings.head, settings.classes))
@@ -79,7 +82,7 @@ def price(settings: SearchSettings, space: SearchSpace) -> Priced:
     limits = {settings.device: settings.budget_ms, **settings.also}
     parts = [Part(device, costs[device], limit_ms) for device, limit_ms in limits.items()]
     cost = JointCost(*parts) if settings.also else parts[0].cost
-    objective = Objective(cost, settings.budget_ms, around=around)
+    objective = Objective(cost, settings.budget_ms, around=around, rows=rows)
     return Priced(settings, space, parts[0].cost.table, objective, Measures(space, {"": parts[0].cost, **costs}))
 
 

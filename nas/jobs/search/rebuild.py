@@ -16,6 +16,7 @@ from nas.jobs.search.page import ScoredNetwork, SearchSummary, search_page
 from nas.jobs.search.prepare import Priced, front_costs, latency_front, price
 from nas.jobs.search.scoring import PredictedScoring
 from nas.jobs.search.settings import SearchSettings
+from nas.jobs.search.untrained_scoring import open_untrained_scoring
 from nas.objectives import joined
 from nas.runs import RunFolder
 from nas.runs.folder import JOURNAL
@@ -35,13 +36,15 @@ def page_again(folder: RunFolder) -> str:
     """
     result = folder.result()
     chosen, _ = folder.started_with()
-    known = {field.name for field in fields(SearchSettings)}
-    settings = SearchSettings(**{name: value for name, value in chosen.items() if name in known})
+    names = {field.name for field in fields(SearchSettings)}
+    settings = SearchSettings(**{name: value for name, value in chosen.items() if name in names})
     winner = parse(result["architecture"])
     space = load_space(settings.space)
     scored_on_images = "data" in chosen
-    space = space.with_classes(winner.classes) if scored_on_images else PredictedScoring().scorable(space)
-    priced = price(settings, space)
+    known = None if scored_on_images else open_untrained_scoring(settings, None)
+    scoring = known or PredictedScoring()
+    space = space.with_classes(winner.classes) if scored_on_images else scoring.scorable(space)
+    priced = price(settings, space, scoring.rows)
     batches = read_batches(folder.file(JOURNAL))
     history = [priced.objective.results(priced.space.check(one.genotypes), one.top1) for one in batches]
     finished = [results.rows(~one.partial) for one, results in zip(batches, history, strict=True)]
@@ -83,7 +86,11 @@ def _summary(
         settings={name: str(value) for name, value in chosen.items()},
         findings=result.get("trained", {}),
         figures=figures_of(priced, found, exported=False),
-        bound=Bound(proved=result.get("bound_top1"), estimated=result.get("estimated_bound_top1")),
+        bound=Bound(
+            proved=result.get("bound_top1"),
+            estimated=result.get("estimated_bound_top1"),
+            of="space" if priced.objective.rows is None else "table",
+        ),
     )
 
 

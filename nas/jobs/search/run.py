@@ -102,8 +102,8 @@ def _search(
     size = {"evaluations": settings.evaluations, "batch": settings.parallel or prepared.scoring.batch}
     header = search_header(objective, strategy, evaluator, prepared.table, **size)
     options = TrialOptions(
-        per_network=prepared.scoring.trains or one_network_a_trial(engine),
-        threads=settings.threads if prepared.scoring.trains else None,
+        per_network=prepared.scoring.slow or one_network_a_trial(engine),
+        threads=settings.threads if prepared.scoring.slow else None,
         timeout_s=timeout_s,
     )
     facts = {name: str(value) for name, value in settings.as_dict().items()}

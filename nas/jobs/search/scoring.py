@@ -21,6 +21,7 @@ from nas.predictor import covered_part, score_network, shipped_predictor
 from nas.runs.folder import RunFolder
 from nas.strategies import Learnt
 from searchspace.architecture import Architecture
+from searchspace.choices import Genotypes
 from searchspace.reference import reference, reference_names
 from searchspace.space import SearchSpace, staged
 from searchspace.support.errors import UserError
@@ -124,6 +125,16 @@ class Scoring(Protocol):
         """Whether the winner is trained."""
         ...
 
+    @property
+    def slow(self) -> bool:
+        """Whether a score takes torch and long enough for a task of its own."""
+        ...
+
+    @property
+    def rows(self) -> Genotypes | None:
+        """The only networks that can be scored, (n, choices), where not all of the space can."""
+        ...
+
 
 @dataclass(frozen=True)
 class PredictedScoring:
@@ -132,7 +143,13 @@ class PredictedScoring:
     seed: int = 0
     batch: int = PARALLEL
     trains: bool = False
+    slow: bool = False
     learnt: None = None
+
+    @property
+    def rows(self) -> Genotypes | None:
+        """None: every network of the covered part can be scored."""
+        return None
 
     def scorable(self, space: SearchSpace) -> SearchSpace:
         """Return the part of the space that a table of accuracies covers."""

@@ -13,7 +13,8 @@ from searchspace.support.quantities import parse_duration_ms
 
 LATENCY_FRONT = ("latency_ms",)
 # Networks evaluated, and asked for at once, where neither is said: predicted, trained on images, one a trial on NNI.
-EVALUATIONS, IMAGE_EVALUATIONS, NNI_EVALUATIONS = 50_000, 100, 30
+EVALUATIONS, IMAGE_EVALUATIONS, NNI_EVALUATIONS, TABLE_EVALUATIONS = 50_000, 100, 30, 200
+TRAIN, TABLE, ZERO_COST = "train", "table:", "zero-cost:"
 PARALLEL, IMAGE_PARALLEL, NNI_PARALLEL = 250, 10, 2
 _LIMITED = re.compile(r"(.+)=(\s*[0-9.].*)", re.DOTALL)  # DEVICE=TIME; the path of a table may hold "=" too
 
@@ -76,7 +77,8 @@ class SearchSettings:
             "Networks to evaluate.",
             panel=STRATEGY,
             metavar="N",
-            otherwise=f"{EVALUATIONS:,}, with --data {IMAGE_EVALUATIONS}, on nni {NNI_EVALUATIONS}",
+            otherwise=f"{EVALUATIONS:,}, with --data or zero-cost {IMAGE_EVALUATIONS}, by a table {TABLE_EVALUATIONS}, "
+            f"on nni {NNI_EVALUATIONS}",
         ),
     ] = EVALUATIONS
     parallel: Annotated[
@@ -91,9 +93,11 @@ class SearchSettings:
     evaluator: Annotated[
         str | None,
         Option(
-            "train: each network of --data for a few epochs from scratch, instead of a supernet.",
+            "train: each network of --data for a few epochs from scratch. table:FILE of known accuracies. "
+            "zero-cost:NAME, of untrained networks: synflow, zen, naswot, and with --data snip, grad_norm.",
             panel=STRATEGY,
-            metavar="train",
+            metavar="SOURCE",
+            otherwise="the predictor, with --data a supernet",
         ),
     ] = None
     trial_epochs: Annotated[
@@ -114,11 +118,14 @@ class SearchSettings:
             raise UserError(f"parallel is {self.parallel}, expected at least 1 network at a time")
         if self.threads < 1:
             raise UserError(f"threads is {self.threads}, expected at least 1")
-        if self.evaluator not in (None, "train"):
-            raise UserError(f"the evaluator is {self.evaluator!r:.60}, expected train, or none for the usual one")
+        if self.evaluator not in (None, TRAIN) and not self.evaluator.startswith((TABLE, ZERO_COST)):
+            raise UserError(
+                f"the evaluator is {self.evaluator!r:.60}, expected train, table:FILE or zero-cost:NAME, or none for "
+                "the usual one"
+            )
         if self.trial_epochs < 1:
             raise UserError(f"trial epochs are {self.trial_epochs}, expected at least 1")
-        if self.early_stopping and self.evaluator is None:
+        if self.early_stopping and self.evaluator != TRAIN:
             raise UserError("--early-stopping stops trainings of networks: add --evaluator train")
         from nas.objectives import metric  # with numpy, which a help page does not need
 
@@ -154,7 +161,9 @@ class SearchSettings:
         if self.threads != 1:
             plain["threads"] = self.threads
         if self.evaluator is not None:
-            plain |= {"evaluator": self.evaluator, "trial_epochs": self.trial_epochs}
+            plain["evaluator"] = self.evaluator
+        if self.evaluator == TRAIN:
+            plain["trial_epochs"] = self.trial_epochs
         if self.early_stopping:
             plain["early_stopping"] = True
         if self.only_supported:
@@ -164,9 +173,13 @@ class SearchSettings:
         return plain
 
 
-def default_evaluations(*, images: bool, nni: bool) -> int:
+def default_evaluations(*, images: bool, nni: bool, evaluator: str | None = None) -> int:
     """Return how many networks a search evaluates where that is not said."""
-    return NNI_EVALUATIONS if nni else IMAGE_EVALUATIONS if images else EVALUATIONS
+    if nni:
+        return NNI_EVALUATIONS
+    if (evaluator or "").startswith(TABLE):
+        return TABLE_EVALUATIONS
+    return IMAGE_EVALUATIONS if images or (evaluator or "").startswith(ZERO_COST) else EVALUATIONS
 
 
 def parse_budgets(devices: Sequence[str], budget: str | None) -> tuple[str, float, dict[str, float]]:

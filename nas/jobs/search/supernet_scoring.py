@@ -43,7 +43,8 @@ class SupernetScoring:
     """Accuracy on the user's images; see `nas.jobs.search.scoring.Scoring` for what a search asks of it."""
 
     batch = IMAGE_PARALLEL  # a network takes a good part of a second
-    trains = True
+    trains = slow = True
+    rows = None
 
     def __init__(
         self, settings: SupernetSettings, data: Data, space: str = "mobile", weights: Weights | None = None
