@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas.cli._common import JsonOption, note_console, output_console, print_json
+from nas.cli._common import JsonOption, note_console, note_versions, output_console, print_json
+from nas.cli._errors import resumable
 from nas.cli._options import Given, options_from
-from nas.cli._run_options import FolderOptions
+from nas.cli._run_options import ResumedRun, RunOptions, run_to_resume
 from nas.jobs.compare.settings import CompareSettings
 
 
-@options_from(CompareSettings, FolderOptions, out={"otherwise": "runs/compare-SPACE"})
+@options_from(ResumedRun, CompareSettings, RunOptions, out={"otherwise": "runs/compare-SPACE"})
 def compare(given: Given, json: JsonOption = False) -> None:
     """Compare search strategies at equal evaluations, on known accuracies or on the predictor.
 
@@ -23,18 +24,32 @@ def compare(given: Given, json: JsonOption = False) -> None:
 
       nas compare --space macro --evaluator table:macro_space_cifar10.csv --evaluations 200 --seeds 10
       nas compare --space mobilenetv3 --evaluator predictor --device pixel --budget 60ms --evaluations 1000 --seeds 4
+      nas compare --resume runs/compare-macro      go on after an interruption, search by search
     """
     from nas.jobs.compare.files import write_compare_files
+    from nas.jobs.compare.journal import Traces
     from nas.jobs.compare.problem import open_problem
     from nas.jobs.compare.run import compare_strategies, summarise
     from nas.runs import RunFolder, run_place
+    from nas.runs.folder import JOURNAL
 
-    settings = given.make(CompareSettings)
+    run, resume = run_to_resume(given, "compare"), given["resume"]
+    settings = given.make(CompareSettings) if run is None else run.made(CompareSettings)
     problem = open_problem(settings)
-    place = run_place(out=given["out"], name=None, default=f"compare-{Path(settings.space).stem}", resume=False)
-    with RunFolder.create(place, settings.as_dict(), "compare") as folder:
-        result = summarise(settings, problem, compare_strategies(settings, problem, _told))
-        write_compare_files(folder, result)
+    out = given["run"] or given["out"]
+    place = run_place(out=out, name=None, default=f"compare-{Path(settings.space).stem}", resume=resume)
+    chosen = settings.as_dict()
+    folder = RunFolder.reopen(place, chosen) if resume else RunFolder.create(place, chosen, "compare")
+    note_versions(folder.changed_versions)
+    if folder.is_complete:
+        note_console().print(f"The comparison in {folder.path} is already finished.", markup=False)
+        result = folder.result()
+    else:
+        header = {**chosen, "truth_sha256": problem.fingerprint}
+        saved = f"The finished searches are saved in {folder.path}"
+        with folder, resumable(saved), Traces.open(folder.file(JOURNAL), header) as finished:
+            result = summarise(settings, problem, compare_strategies(settings, problem, _told, finished))
+            write_compare_files(folder, result)
     if json:
         print_json(result)
     else:

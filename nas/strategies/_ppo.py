@@ -3,6 +3,9 @@
 One LSTM layer writes a network as a list of values, each given those before (Tan et al., arXiv 1807.11626, section 4.2;
 the controller is that of NASNet, Zoph et al., arXiv 1707.07012, appendix A). It learns from every network it drew; of
 one over the ceiling, which nobody evaluated, only the latency moves it: its accuracy counts as the average one.
+
+The tuned settings also make the best networks so far likelier (priority queue training: Abolafia et al., arXiv
+1801.03526) and let the weight of the entropy fall to `entropy_end` over the search.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ class PpoSettings:
 
     `batch` networks are drawn for one update of `epochs` passes in which the ratio of probabilities is clipped at
     1 +- `clip`; `baseline_decay` is that of the moving average of rewards, `initial` the bound of the first weights.
+    The weight of the entropy falls in a line from `entropy` to `entropy_end` while `horizon` networks are told (0: it
+    stays). The log-likelihood of the best `queue` networks within the budget counts with `queue_weight`.
     """
 
     reward: str = "absolute"
@@ -39,13 +44,24 @@ class PpoSettings:
     hidden: Annotated[int, Within(1)] = 100
     initial: Annotated[float, Within(0)] = 0.1
     normalised: bool = True
+    entropy_end: Annotated[float, Within(0)] = 0.01
+    horizon: Annotated[int, Within(0)] = 0
+    queue: Annotated[int, Within(0)] = 10
+    queue_weight: Annotated[float, Within(0)] = 0.05
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise UserError(f"unknown reward {self.reward!r:.40}, expected one of {', '.join(REWARDS)}")
 
 
-_PUBLISHED = {"learning_rate": 3.5e-4, "entropy": 1e-5, "baseline_decay": 0.95, "batch": 20, "normalised": False}
+_PUBLISHED = {
+    "learning_rate": 3.5e-4,
+    "entropy": 1e-5,
+    "baseline_decay": 0.95,
+    "batch": 20,
+    "normalised": False,
+    "queue": 0,
+}
 PRESETS = {
     "ppo": PpoSettings(),
     "ppo-mnasnet": PpoSettings(reward="soft", **_PUBLISHED),  # type: ignore[arg-type]
@@ -71,11 +87,14 @@ class ProximalPolicy(Strategy):
         self._optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.chosen.learning_rate)
         self._baseline: float | None = None
         self._mean_top1: float | None = None
+        self._best: Genotypes = np.empty((0, len(self.space.choices)), np.uint8)
+        self._best_top1: Values = np.empty(0)
 
     @classmethod
     def sized(cls, objective: Objective, seed: int, evaluations: int) -> Self:
         """Return the tuned one, whose batches grow in long searches."""
-        return cls(objective, seed, replace(PpoSettings(), batch=min(max(evaluations // 50, 10), 100)))
+        batch = min(max(evaluations // 125, 10), 100)
+        return cls(objective, seed, replace(PpoSettings(), batch=batch, horizon=evaluations))
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -100,6 +119,8 @@ class ProximalPolicy(Strategy):
         return self.policy.draw(rng, n)
 
     def _learn(self, results: Results) -> None:
+        if self.chosen.queue:
+            self._keep_best(results)
         advantage = self._advantage(results)
         if advantage is not None:
             self._improve(results.genotypes, advantage)
@@ -122,6 +143,22 @@ class ProximalPolicy(Strategy):
             advantage = advantage / (float(reward.std()) + 1e-8)
         return np.asarray(advantage)
 
+    def _keep_best(self, results: Results) -> None:
+        good = (results.high_ms <= self.objective.budget_ms) & ~np.isnan(results.top1)
+        genotypes = np.concatenate([self._best, results.genotypes[good]])
+        top1 = np.concatenate([self._best_top1, results.top1[good]])
+        _, first = np.unique(genotypes, axis=0, return_index=True)
+        first.sort()
+        order = first[np.argsort(-top1[first], kind="stable")][: self.chosen.queue]
+        self._best, self._best_top1 = genotypes[order], top1[order]
+
+    @property
+    def _entropy(self) -> float:
+        """The weight of the entropy after what was told."""
+        chosen = self.chosen
+        done = min(self._told / chosen.horizon, 1.0) if chosen.horizon else 0.0
+        return chosen.entropy + done * (chosen.entropy_end - chosen.entropy)
+
     def _improve(self, genotypes: Genotypes, advantage: Values) -> None:
         """Take `epochs` steps on the clipped objective (Schulman et al., arXiv 1707.06347, equation 7)."""
         import torch
@@ -133,16 +170,19 @@ class ProximalPolicy(Strategy):
             log_probability, entropy = self.policy.log_probability(genotypes)
             ratio = (log_probability - before).exp()
             clipped = ratio.clamp(1 - self.chosen.clip, 1 + self.chosen.clip)
-            gain = torch.minimum(ratio * weight, clipped * weight).mean() + self.chosen.entropy * entropy.mean()
+            gain = torch.minimum(ratio * weight, clipped * weight).mean() + self._entropy * entropy.mean()
+            if len(self._best):
+                gain = gain + self.chosen.queue_weight * self.policy.log_probability(self._best)[0].mean()
             self._optimizer.zero_grad()
             (-gain).backward()
             self._optimizer.step()
 
     def snapshot(self) -> bytes:
-        """Return the policy, its optimiser and the averages of rewards."""
+        """Return the policy, its optimiser, the averages of rewards and the best networks."""
         from nas.strategies._snapshot import packed
 
-        plain = {"told": self._told, "baseline": self._baseline, "mean_top1": self._mean_top1}
+        plain: dict[str, Any] = {"told": self._told, "baseline": self._baseline, "mean_top1": self._mean_top1}
+        plain |= {"best": self._best.tolist(), "best_top1": self._best_top1.tolist()}
         return packed(self.policy, self._optimizer, plain)
 
     def restore(self, snapshot: bytes) -> None:
@@ -152,3 +192,5 @@ class ProximalPolicy(Strategy):
         plain = unpack(snapshot, self.policy, self._optimizer)
         self._told, self._asked = int(plain["told"]), 0
         self._baseline, self._mean_top1 = plain["baseline"], plain["mean_top1"]
+        self._best = np.array(plain["best"], dtype=np.uint8).reshape(-1, len(self.space.choices))
+        self._best_top1 = np.array(plain["best_top1"], dtype=np.float64)

@@ -100,6 +100,29 @@ def test_the_command_writes_its_files_and_prints_the_keys(table, tmp_path, page_
     page_made_again(tmp_path / "run")
 
 
+def test_an_interrupted_comparison_goes_on_to_the_same_result(table, tmp_path, monkeypatch):
+    arguments = ["compare", "--evaluator", f"table:{table}", "--evaluations", "30", "--seeds", "2", "--json"]
+    arguments += ["--strategy", "random", "--strategy", "local", "--strategy", "optuna:TPESampler"]
+    whole = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "whole")])
+    assert whole.exit_code == 0, whole.output
+    ran = []
+
+    def interrupted(strategy, *rest):
+        ran.append(strategy.name)
+        if len(ran) == 4:
+            raise KeyboardInterrupt
+        return run_strategy(strategy, *rest)
+
+    monkeypatch.setattr("nas.jobs.compare.run.run_strategy", interrupted)
+    stopped = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "run")])
+    assert stopped.exit_code != 0
+    resumed = CliRunner().invoke(app, ["compare", "--resume", str(tmp_path / "run"), "--json"])
+    assert json.loads(resumed.stdout) == json.loads(whole.stdout)
+    assert len(ran) == 4 + 3  # three searches were finished, three are left
+    again = CliRunner().invoke(app, ["compare", "--resume", str(tmp_path / "run"), "--json"])
+    assert json.loads(again.stdout) == json.loads(whole.stdout)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

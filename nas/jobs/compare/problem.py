@@ -9,12 +9,13 @@ import numpy as np
 
 from latency_lut.compiled import CompiledCost
 from latency_lut.devices import load_device
-from nas.evaluators import AccuracyRows, PredictorEvaluator, load_table_evaluator
+from nas.evaluators import AccuracyRows, Evaluator, PredictorEvaluator, load_table_evaluator
 from nas.jobs.compare.settings import TABLE, CompareSettings
 from nas.objectives import Cost, MaddsCost, Objective, Values
 from nas.predictor import covered_part, shipped_predictor
 from searchspace.choices import Genotypes
 from searchspace.space import SearchSpace, load_space
+from searchspace.support.files import sha256_text
 
 _DRAWN_FOR_REFERENCE = 1000
 
@@ -24,7 +25,7 @@ class Problem:
     """What is compared on; `rows` are the networks of a table, None where a predictor knows every network.
 
     `lookup` gives top-1 in percent, (n,), NaN for networks nobody evaluated. `reference` is the point, (cost, top-1),
-    from which hypervolumes are measured.
+    from which hypervolumes are measured; `fingerprint` hashes the accuracies and the latency table.
     """
 
     objective: Objective
@@ -33,6 +34,7 @@ class Problem:
     truth: str
     unit: str
     reference: tuple[float, float]
+    fingerprint: str
 
 
 def open_problem(settings: CompareSettings) -> Problem:
@@ -47,7 +49,7 @@ def open_problem(settings: CompareSettings) -> Problem:
     objective = Objective(cost, settings.budget_ms)
     drawn = space.sample(np.random.default_rng(0), _DRAWN_FOR_REFERENCE)
     reference = (objective.ceiling_ms, float(evaluator.top1(drawn).min()))
-    return Problem(objective, evaluator.top1, None, evaluator.label, "ms", reference)
+    return Problem(objective, evaluator.top1, None, evaluator.label, "ms", reference, _fingerprint(evaluator, cost))
 
 
 def _table_problem(settings: CompareSettings, space: SearchSpace) -> Problem:
@@ -58,7 +60,12 @@ def _table_problem(settings: CompareSettings, space: SearchSpace) -> Problem:
     objective = Objective(cost, settings.budget_ms or highest, ceiling=1.0, rows=rows.genotypes)
     reference = (float(cost.latency_ms(rows.genotypes).max()), float(rows.top1.min()))
     unit = "M multiply-adds" if settings.device is None else "ms"
-    return Problem(objective, evaluator.lookup, rows, evaluator.label, unit, reference)
+    fingerprint = _fingerprint(evaluator, cost)
+    return Problem(objective, evaluator.lookup, rows, evaluator.label, unit, reference, fingerprint)
+
+
+def _fingerprint(evaluator: Evaluator, cost: Cost) -> str:
+    return sha256_text(f"{evaluator.fingerprint} {cost.table.sha256 if isinstance(cost, CompiledCost) else ''}")
 
 
 def _cost(settings: CompareSettings, space: SearchSpace) -> Cost:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.jobs.compare.journal import Trace, Traces
 from nas.jobs.compare.problem import Problem
 from nas.jobs.compare.settings import DEFAULT_STRATEGIES, CompareSettings
 from nas.objectives import Values, hypervolume
@@ -34,19 +35,6 @@ class RandomRows(RandomSearch):
 
 
 @dataclass(frozen=True)
-class Trace:
-    """One search: the networks it evaluated, in order; cost, its upper end and top-1 in percent, each (n,)."""
-
-    cost: Values
-    high: Values
-    top1: Values
-
-    def best(self, budget: float) -> Values:
-        """Return the best top-1 within the budget after each evaluation, (n,); -inf while there is none."""
-        return np.asarray(np.maximum.accumulate(np.where(self.high <= budget, self.top1, -np.inf)))
-
-
-@dataclass(frozen=True)
 class Comparison:
     """All traces by strategy, one for each seed; `skipped` says why a strategy was left out."""
 
@@ -55,9 +43,12 @@ class Comparison:
 
 
 def compare_strategies(
-    settings: CompareSettings, problem: Problem, progress: Callable[[str, int, int], None] = lambda name, done, of: None
+    settings: CompareSettings,
+    problem: Problem,
+    progress: Callable[[str, int, int], None] = lambda name, done, of: None,
+    finished: Traces | None = None,
 ) -> Comparison:
-    """Run them all; a default strategy that is not made for so many evaluations is left out, and said to be.
+    """Run all that are not `finished`; a default strategy not made for so many evaluations is left out, and said to be.
 
     Raises UserError for a strategy that was named and cannot be made, and an option that none of them has.
     """
@@ -66,6 +57,7 @@ def compare_strategies(
     names = settings.strategies or DEFAULT_STRATEGIES
     if settings.strategy_options:
         _require_taken(settings, problem, names)
+    finished = Traces() if finished is None else finished
     for number, name in enumerate(names):
         for seed in range(settings.seeds):
             progress(f"{name}, seed {seed}", number * settings.seeds + seed, len(names) * settings.seeds)
@@ -76,7 +68,11 @@ def compare_strategies(
                     raise
                 skipped[name] = str(error)
                 break
-            traces.setdefault(name, []).append(run_strategy(strategy, problem, settings.evaluations))
+            trace = finished.get(name, seed)
+            if trace is None:
+                trace = run_strategy(strategy, problem, settings.evaluations)
+                finished.add(name, seed, trace)
+            traces.setdefault(name, []).append(trace)
     progress("compared", len(names) * settings.seeds, len(names) * settings.seeds)
     return Comparison(traces, skipped)
 
@@ -175,28 +171,35 @@ def summarise(settings: CompareSettings, problem: Problem, comparison: Compariso
 def _summary(problem: Problem, traces: Sequence[Trace], regret: Values, best: float) -> dict[str, Any]:
     reference = problem.reference[::-1]
     volumes = np.array([hypervolume(t.top1, t.cost, reference) for t in traces])
-    ranks = None
-    if problem.rows is not None:
-        ranks = float(np.mean([(problem.rows.top1 > best - one + 1e-9).sum() + 1 for one in regret]))
     return {
         "regret_mean": float(regret.mean()),
         "regret_ci": interval(regret, lowest=0.0),
         "hypervolume_mean": float(volumes.mean()),
         "hypervolume_ci": interval(volumes),
         "evaluations": float(np.mean([len(t.top1) for t in traces])),
-        "rank_mean": ranks,
+        "rank_mean": _rank(problem, regret, best),
         "over_time": {
-            str(count): {
-                "regret_mean": float(
-                    np.mean([_finite(best - t.best(problem.objective.budget_ms), count) for t in traces])
-                ),
-                "hypervolume_mean": float(
-                    np.mean([hypervolume(t.top1[:count], t.cost[:count], reference) for t in traces])
-                ),
-            }
-            for count in checkpoints(max(len(t.top1) for t in traces))
+            str(count): _after(problem, traces, best, count) for count in checkpoints(max(len(t.top1) for t in traces))
         },
     }
+
+
+def _after(problem: Problem, traces: Sequence[Trace], best: float, count: int) -> dict[str, float | None]:
+    """Return the means after so many evaluations."""
+    regret = np.array([_finite(best - t.best(problem.objective.budget_ms), count) for t in traces])
+    volumes = [hypervolume(t.top1[:count], t.cost[:count], problem.reference[::-1]) for t in traces]
+    return {
+        "regret_mean": float(regret.mean()),
+        "hypervolume_mean": float(np.mean(volumes)),
+        "rank_mean": _rank(problem, regret, best),
+    }
+
+
+def _rank(problem: Problem, regret: Values, best: float) -> float | None:
+    """Return the mean rank, 1 the first, among the rows of the table; None where there is none."""
+    if problem.rows is None:
+        return None
+    return float(np.mean([(problem.rows.top1 > best - one + 1e-9).sum() + 1 for one in regret]))
 
 
 def _finite(regret: Values, count: int) -> float:
