@@ -43,8 +43,8 @@ class Objective:
 
     `ceiling` says up to how many times the budget networks are evaluated for the front (1: none above it). With
     `around`, a genotype of shape (choices,), networks are drawn as smaller forms of that one, from a little below the
-    budget up to the ceiling: uniform draws from the smaller forms of a network are nearly all far too small. `rows`, (n,
-    choices), are the only networks that can be evaluated, such as those of a table; None: all can.
+    budget up to the ceiling: uniform draws from the smaller forms of a network are nearly all far too small. `rows`,
+    (n, choices), are the only networks that can be evaluated, such as those of a table; None: all can.
     """
 
     def __init__(
