@@ -63,8 +63,8 @@ class SearchSettings:
     strategy: Annotated[
         str,
         Option(
-            "evolution, local, predictor, ppo, reinforce, exact, random, tpe, optuna:SAMPLER, learnt or module:Class of "
-            "your own.",
+            "evolution, local, predictor, ppo, reinforce, exact, random, tpe, optuna:SAMPLER, learnt or "
+            "module:Class of your own.",
             panel=STRATEGY,
             metavar="NAME",
             otherwise="evolution, after differentiable training learnt",
