@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_searches_go_on_to_the_same_bytes() -> None:
     command = [sys.executable, "benchmarks/kill_resume.py", "--kills", "6", "--seed", "7"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
