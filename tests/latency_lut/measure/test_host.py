@@ -74,7 +74,7 @@ def test_floats_run_on_xnnpack_here():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "toaster"], "expected host, adb or adb:SERIAL"),
+        (["--device", "toaster"], "expected host, adb, adb:SERIAL or aihub:NAME"),
         (["--cores", "900"], "cores 900 were asked for"),
         (["--cores", "0;1"], "expected core numbers"),
         (["--threads", "500"], "500 threads were asked for"),
