@@ -8,9 +8,7 @@
 `docs/api.md` shows the rest. Importing this package is cheap: `search` is imported when it is used.
 """
 
-from typing import TYPE_CHECKING
-
-from searchspace.support.lazy import imported_when_used
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.api import Found, search
@@ -18,4 +16,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Found", "__version__", "search"]
 
-__getattr__ = imported_when_used(__name__, {"Found": "nas.api", "search": "nas.api"})
+
+def __getattr__(name: str) -> Any:
+    # Not by `searchspace.support.lazy`: importing that package costs `nas --help` a third of its time.
+    if name not in ("Found", "search"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nas import api
+
+    return getattr(api, name)

@@ -37,7 +37,10 @@ def report(runs: RunsArgument, json: JsonOption = False) -> None:
     for run, page, priced in found:
         if priced is not None:
             typer.echo(f"{run}: {priced}")
-        typer.echo(f"{run}: {page}" if isinstance(page, UserError) else f"{run}: {page} was made again")
+        if isinstance(page, UserError):
+            typer.echo(f"{run}: its page stays as it is: {page}", err=True)
+        else:
+            typer.echo(f"{run}: {page} was made again")
 
 
 def _remade(run: str) -> tuple[str, Path | UserError, Repriced | None]:

@@ -50,7 +50,7 @@ class Size:
 
 SIZES = {
     Scale.QUICK: Size(
-        images=560, seed_epochs=1, passes=640, seeds={0.5: 1, 0.75: 1}, calibrated=32, judged=32, evaluations=20,
+        images=560, seed_epochs=1, passes=320, seeds={0.5: 1, 0.75: 1}, calibrated=32, judged=32, evaluations=8,
         reduction=0.25,
     ),
     Scale.DEFAULT: Size(
