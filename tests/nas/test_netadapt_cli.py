@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_same_result_even_on_ray(
     noted = invoke("--resume", str(again), "--no-export", "--engine=ray")  # its own settings, none given again
     assert "dashboard" in noted.stderr
     whole = json.loads((out / "result.json").read_text())
-    del whole["usage"]  # of the exported file, which this run leaves out
+    del whole["usage"], whole["compared_with"]  # of the exported file and the page, which this run leaves out
     assert json.loads((again / "result.json").read_text()) == whole
     assert steps_of(again) == steps_of(out)
 

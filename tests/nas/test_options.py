@@ -127,7 +127,7 @@ COMMANDS: dict[tuple[str, str], tuple[type[Any], ...]] = {
     ("cells", "search"): (CellSearchSettings,),
     ("cells", "train"): (CellTrainSettings,),
 }
-WITHOUT_WINNER = {"winner_epochs", "from_scratch", "weights", "teacher_epochs", "teacher_share"}
+WITHOUT_WINNER = {"winner_epochs", "from_scratch"}
 
 
 def test_the_jobs_of_the_house_are_all_tried_here() -> None:
