@@ -54,7 +54,7 @@ SIZES = {
         reduction=0.25,
     ),
     Scale.DEFAULT: Size(
-        images=3000, seed_epochs=8, passes=2560, seeds={0.5: 3, 0.75: 2}, calibrated=32, judged=96, evaluations=50,
+        images=3000, seed_epochs=8, passes=8192, seeds={0.5: 3, 0.75: 2}, calibrated=32, judged=96, evaluations=50,
         reduction=0.125,
     ),
     Scale.FULL: Size(
